@@ -1,0 +1,1 @@
+"""One card per source: what it is, what its labels mean, who owns it."""

@@ -1,0 +1,1 @@
+"""One module per source: where its files are and what each is called."""
