@@ -1,1 +1,89 @@
-"""What is published of an image file."""
+"""What is published of an image file.
+
+Two stages use this package: the scan calls :func:`examine` once per raw file, the encode stage calls
+:func:`publish`. All functions are pure: bytes in, facts or bytes out. ``docs/images.md`` has the rule of each format.
+"""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from med_mat.images import png
+from med_mat.images.facts import Block, Examined, Facts
+from med_mat.images.hashes import both_hashes, perceptual_hash, pixel_hash
+from med_mat.images.prepare import decoded, prepare
+
+__all__ = [
+    "Block",
+    "Examined",
+    "Facts",
+    "examine",
+    "perceptual_hash",
+    "pixel_hash",
+    "pixels",
+    "publish",
+]
+
+
+def examine(data: bytes, *, frame: int | None = None) -> Examined:
+    """Decode a picture in full and take its facts and fingerprints.
+
+    Args:
+        data: The whole raw file.
+        frame: Frame, page or slice, from 0. None is the only picture or the first; DICOM and NIfTI files that hold
+            several must be told which.
+
+    Raises:
+        ImageError: The file is empty, truncated, damaged, no picture, too large, or lacks the frame.
+    """
+    prepared = prepare(data, frame)
+    image = decoded(prepared)
+    exact, perceptual = both_hashes(image)
+    encoded = prepared.encoded
+    facts = Facts(
+        format=prepared.format,
+        mode=image.mode,
+        width=image.width,
+        height=image.height,
+        passed_through=encoded is not None,
+        rule=prepared.rule,
+        published_bytes=(
+            image.width * image.height * len(image.getbands()) if encoded is None else len(encoded)
+        ),
+        frames=prepared.frames,
+    )
+    return Examined(facts, exact, perceptual)
+
+
+def publish(data: bytes, *, frame: int | None = None) -> bytes:
+    """The bytes to publish: JPEG or PNG, free of metadata.
+
+    A picture that passes through is not decoded here; :func:`examine` is what proves that it decodes.
+
+    Args:
+        data: The whole raw file.
+        frame: As for :func:`examine`.
+
+    Raises:
+        ImageError: As for :func:`examine`.
+    """
+    prepared = prepare(data, frame)
+    if prepared.encoded is not None:
+        return prepared.encoded
+    return png.encode(decoded(prepared), prepared.icc)
+
+
+def pixels(data: bytes, *, frame: int | None = None) -> Image.Image:
+    """The published picture, decoded: for previews and references.
+
+    Args:
+        data: The whole raw file.
+        frame: As for :func:`examine`.
+
+    Returns:
+        A loaded picture of the mode that ``Facts.mode`` names.
+
+    Raises:
+        ImageError: As for :func:`examine`.
+    """
+    return decoded(prepare(data, frame))

@@ -1,0 +1,308 @@
+"""Build: raw roots to a folder that ``load_dataset`` reads. Restartable, and the same bytes with any workers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from med_mat.card import Card
+from med_mat.configs import Config, configs, shard_path
+from med_mat.dataset_card import dataset_card
+from med_mat.encode import ShardRecord, ShardUnit, encode_shard, finished, shard_digest
+from med_mat.engine import run
+from med_mat.errors import LayoutError, MedMatError
+from med_mat.files import remove_partials, replacing, write_json, write_table, write_text
+from med_mat.index import Index, Oddity, index_source
+from med_mat.manifest import build_manifest
+from med_mat.plan import SHARD_BYTES, SPLITS, Input, SourcePlan, plan
+from med_mat.raw import RawRoot
+from med_mat.registry import Registry, Source
+from med_mat.scan import scan
+
+WORK = ".med-mat"
+"""Folder inside a build for indexes, scans and plans; nothing in it is published."""
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+class Progress(Protocol):
+    """What a build tells while it runs."""
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage begins; ``total`` pictures or rows are ahead."""
+
+    def advance(self, number: int) -> None:
+        """Some of them are done."""
+
+
+class _Silent:
+    def start(self, stage: str, total: int) -> None: ...
+
+    def advance(self, number: int) -> None: ...
+
+
+@dataclass
+class SourceResult:
+    """How a source came out of a build.
+
+    Attributes:
+        slug: The source.
+        index: What its loader found; None if the layout did not fit.
+        plan: Its rows; None if it has none.
+        failure: Why it is not in the build; None if it is.
+        shards: Shards of the source, and how many of them were written now.
+    """
+
+    slug: str
+    index: Index | None = None
+    plan: SourcePlan | None = None
+    failure: str | None = None
+    shards: int = 0
+    written: int = 0
+
+    @property
+    def undeclared(self) -> list[Oddity]:
+        """What is odd and not expected by the card, from index, scan and plan."""
+        found = list(self.index.undeclared) if self.index is not None else []
+        return found + (list(self.plan.undeclared) if self.plan is not None else [])
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A finished build.
+
+    Attributes:
+        out: The folder.
+        sources: Results in order of admission.
+        configs: What ``load_dataset`` takes.
+        manifest: What ``manifest.json`` holds.
+    """
+
+    out: Path
+    sources: tuple[SourceResult, ...]
+    configs: tuple[Config, ...]
+    manifest: dict[str, Any]
+
+    @property
+    def exit_code(self) -> int:
+        """2 if a source failed, 1 if something undeclared is odd, else 0."""
+        if any(source.failure for source in self.sources):
+            return 2
+        return 1 if any(source.undeclared for source in self.sources) else 0
+
+
+def raw_location(raw: Path, card: Card) -> Path | None:
+    """Finds a source's raw root in a folder of raw roots: a folder or an archive of its name."""
+    for name in (card.raw_slug, *(f"{card.raw_slug}{suffix}" for suffix in ARCHIVES)):
+        if (raw / name).exists():
+            return raw / name
+    return None
+
+
+def build(
+    registry: Registry,
+    raw: Path,
+    out: Path,
+    *,
+    slugs: Sequence[str] = (),
+    workers: int = 1,
+    salt: bytes = b"",
+    shard_bytes: int = SHARD_BYTES,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Builds sources into a folder.
+
+    What the folder already holds of other sources stays. Only shards whose rows changed are written. A build that
+    was stopped goes on where it stopped.
+
+    Args:
+        registry: All sources.
+        raw: Folder with a raw root per source, named by slug (or by ``download_of``).
+        out: The folder to build.
+        slugs: Sources to build; all whose raw root is there if empty.
+        workers: Number of processes.
+        salt: Secret for hashed groups and private keys.
+        shard_bytes: Aim for the size of a shard.
+        cache: Where compressed tars and archives within archives are unpacked.
+        progress: Told how far the build is.
+
+    Raises:
+        LayoutError: If no raw root of a source is there.
+        KeyError: If a slug is unknown.
+    """
+    progress = progress or _Silent()
+    work = out / WORK
+    out.mkdir(parents=True, exist_ok=True)
+    remove_partials(out)
+    chosen = _choose(registry, raw, slugs)
+    results: dict[str, SourceResult] = {}
+    roots: dict[str, RawRoot] = {}
+    for source, location in chosen:
+        result = results[source.slug] = SourceResult(source.slug)
+        try:
+            root = roots[source.slug] = RawRoot.open(location, cache=cache)
+            result.index = index_source(source, root, allow_missing=True)
+            _refuse_unknown_labels(result.index)
+        except MedMatError as error:
+            result.failure = str(error)
+            continue
+        write_json(_summary_file(work, source.slug), result.index.as_dict())
+        write_table(work / "index" / f"{source.slug}.parquet", result.index.table)
+        progress.start(f"scan {source.slug}", result.index.table.num_rows)
+        scan(root, result.index.table, _scan_file(work, source.slug), workers=workers, progress=progress.advance)
+    plans = plan(
+        _inputs(registry, work, failed={slug for slug, result in results.items() if result.failure}),
+        [source.card for source in registry],
+        salt=salt,
+        shard_bytes=shard_bytes,
+    )
+    for source_plan in plans:
+        slug = source_plan.card.slug
+        results.setdefault(slug, SourceResult(slug)).plan = source_plan
+    units = {
+        source_plan.card.slug: _shard_units(source_plan, out, roots.get(source_plan.card.slug)) for source_plan in plans
+    }
+    records = _encode(units, results, workers, progress)
+    _remove_old(out, units, keep={slug for slug, result in results.items() if result.failure})
+    return _finish(registry, out, plans, results, records)
+
+
+def _choose(registry: Registry, raw: Path, slugs: Sequence[str]) -> list[tuple[Source, Path]]:
+    wanted = [registry[slug] for slug in slugs] or list(registry)
+    found = [(source, raw_location(raw, source.card)) for source in wanted]
+    if slugs:
+        for source, location in found:
+            if location is None:
+                raise LayoutError(
+                    f"{raw}: no raw root of {source.slug}; expected a folder or archive named {source.card.raw_slug!r} "
+                    f"with {source.card.title}. {source.card.download.how}"
+                )
+    there = {source.slug: location for source, location in found if location is not None}
+    if not there:
+        raise LayoutError(
+            f"{raw}: holds no raw root; expected folders or archives named like a source, such as "
+            f"{', '.join(source.card.raw_slug for source in wanted[:5])}. `med-mat sources` lists all"
+        )
+    # In order of admission, whatever the order on the command line.
+    return [(source, there[source.slug]) for source in registry if source.slug in there]
+
+
+def _refuse_unknown_labels(index: Index) -> None:
+    unknown = [oddity for oddity in index.undeclared if oddity.kind == "unknown_label"]
+    if unknown:
+        raise LayoutError(
+            f"{index.slug}: {len(unknown)} samples bear labels that the card does not know, the first at "
+            f"{unknown[0].path}: {unknown[0].detail}. Run `med-mat index {index.slug}` to see all"
+        )
+
+
+def _summary_file(work: Path, slug: str) -> Path:
+    return work / "index" / f"{slug}.json"
+
+
+def _scan_file(work: Path, slug: str) -> Path:
+    return work / "scan" / f"{slug}.parquet"
+
+
+def _inputs(registry: Registry, work: Path, failed: set[str]) -> Iterator[Input]:
+    for source in registry:
+        index, scanned = work / "index" / f"{source.slug}.parquet", _scan_file(work, source.slug)
+        if source.slug not in failed and index.is_file() and scanned.is_file():
+            yield Input(source.card, pq.read_table(index), pq.read_table(scanned))
+
+
+def _shard_units(source_plan: SourcePlan, out: Path, root: RawRoot | None) -> list[ShardUnit]:
+    """Writes the plan with one row group per shard and lists the shards."""
+    slug = source_plan.card.slug
+    table = source_plan.table
+    path = out / WORK / "plan" / f"{slug}.parquet"
+    units: list[ShardUnit] = []
+    with replacing(path) as partial, pq.ParquetWriter(partial, table.schema, compression="zstd") as writer:
+        for split in SPLITS:
+            in_split = table.filter(pc.equal(table["split"], split))
+            shards = pc.max(in_split["shard"]).as_py()
+            for shard in range(0 if shards is None else shards + 1):
+                rows = in_split.filter(pc.equal(in_split["shard"], shard))
+                writer.write_table(rows, row_group_size=rows.num_rows)
+                name = shard_path(slug, split, shard, shards + 1)
+                units.append(
+                    ShardUnit(
+                        raw=root,
+                        plan=path,
+                        row_group=len(units),
+                        rows=rows.num_rows,
+                        out=out / name,
+                        record=out / WORK / "shards" / f"{name}.json",
+                        digest=shard_digest(rows),
+                    )
+                )
+    return units
+
+
+def _encode(
+    units: dict[str, list[ShardUnit]], results: dict[str, SourceResult], workers: int, progress: Progress
+) -> dict[Path, ShardRecord]:
+    records = {}
+    fresh: list[ShardUnit] = []
+    slug_of = {}
+    for slug, shards in units.items():
+        results[slug].shards = len(shards)
+        for unit in shards:
+            slug_of[unit.out] = slug
+            record = finished(unit)
+            if record is not None:
+                records[unit.out] = record
+            elif unit.raw is None:
+                raise LayoutError(
+                    f"{unit.out.name} of {slug} has to be written anew since its card changed or another source now "
+                    f"shares its pictures, and its raw root is not among those given; give it too"
+                )
+            else:
+                fresh.append(unit)
+    progress.start("encode", sum(unit.rows for unit in fresh))
+    for unit, record in run(encode_shard, fresh, workers):
+        records[unit.out] = record
+        results[slug_of[unit.out]].written += 1
+        progress.advance(unit.rows)
+    return records
+
+
+def _remove_old(out: Path, units: dict[str, list[ShardUnit]], keep: set[str]) -> None:
+    current = {unit.out for shards in units.values() for unit in shards}
+    for path in (out / "data").glob("*/*.parquet"):
+        if path not in current and path.parent.name not in keep:
+            path.unlink()
+            (out / WORK / "shards" / path.relative_to(out)).with_suffix(".parquet.json").unlink(missing_ok=True)
+    for folder in (out / "data").glob("*/"):
+        if not any(folder.iterdir()):
+            shutil.rmtree(folder)
+
+
+def _finish(
+    registry: Registry,
+    out: Path,
+    plans: Sequence[SourcePlan],
+    results: dict[str, SourceResult],
+    records: dict[Path, ShardRecord],
+) -> BuildResult:
+    manifest = build_manifest(plans, out, records, {plan.card.slug: _summary(out, plan.card.slug) for plan in plans})
+    listed = configs(
+        (source_plan.card, list(manifest["sources"][source_plan.card.slug]["splits"])) for source_plan in plans
+    )
+    write_json(out / "manifest.json", manifest)
+    write_text(out / "README.md", dataset_card(listed, [source_plan.card for source_plan in plans], manifest))
+    order = [source.slug for source in registry if source.slug in results]
+    return BuildResult(out, tuple(results[slug] for slug in order), tuple(listed), manifest)
+
+
+def _summary(out: Path, slug: str) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(_summary_file(out / WORK, slug).read_text(encoding="utf-8"))
+    return summary

@@ -1,0 +1,277 @@
+"""Cards: the single home of what is known of a source, as YAML front matter and prose."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from med_mat.errors import CardError
+from med_mat.vocabulary import Kind, Redistribution, load_yaml, subsets, vocabulary
+
+Access = Literal["open", "login", "request-form", "competition-rules", "credentialed"]
+OfficialSplits = Literal["kept", "void", "none"]
+PathIds = Literal["plain", "pseudonymous", "private"]
+DefectKind = Literal[
+    "contradiction",
+    "copy",
+    "count",
+    "duplicate_sample",
+    "extra",
+    "key_clash",
+    "missing_image",
+    "no_label",
+    "skipped_file",
+    "unread_file",
+    "unreadable_image",
+]
+
+_CLEAN_LABEL = re.compile(r"[^\s;|]+( [^\s;|]+)*")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _word(kind: Literal["modalities", "anatomies", "tasks"]) -> BeforeValidator:
+    def check(value: object) -> object:
+        allowed = getattr(vocabulary(), kind)
+        if value not in allowed:
+            raise ValueError(f"{value!r} is not in the vocabulary; allowed: {', '.join(allowed)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _single_line(value: object) -> object:
+    if isinstance(value, str) and ("\n" in value or value != value.strip() or not value):
+        raise ValueError("must be one line without blanks at its ends")
+    return value
+
+
+Line = Annotated[str, BeforeValidator(_single_line)]
+
+
+class Published(_Model):
+    """The MAT triplet as the paper's table prints it."""
+
+    modality: Line
+    anatomy: Line
+    task: Line
+
+
+class Licence(_Model):
+    """Under which terms the source is offered, and what tells so."""
+
+    name: Line
+    spdx: Line | None = None
+    url: Line | None = None
+    evidence: Line
+
+
+class Download(_Model):
+    """Where the official download is and what it consists of."""
+
+    where: Line
+    id: Line | None = None
+    files: list[Line] = []
+    size: Line | None = None
+    how: Line
+
+
+class Label(_Model):
+    """A clean label, and how it stands to the other labels of its subset.
+
+    ``label: null`` marks a raw value that is no label: its pictures are left out and counted.
+    """
+
+    label: Line | None
+    meaning: Line
+    count: int | None = Field(default=None, ge=0)
+    no_finding: bool = False
+    is_a: list[Line] = []
+    same_as: list[Line] = []
+    overlaps: list[Line] = []
+
+    @model_validator(mode="after")
+    def _clean(self) -> Self:
+        for text in (self.label, *self.is_a, *self.same_as, *self.overlaps):
+            if text is not None and not _CLEAN_LABEL.fullmatch(text):
+                raise ValueError(f"{text!r}: a label is words with single blanks between, without ';' and '|'")
+        if self.label is None and (self.no_finding or self.is_a or self.same_as or self.overlaps):
+            raise ValueError("a value that is no label has no relations")
+        if self.label is not None and self.label in (*self.is_a, *self.same_as, *self.overlaps):
+            raise ValueError(f"{self.label!r} is related to itself")
+        return self
+
+
+class Groups(_Model):
+    """What must stay on one side of a split.
+
+    ``namespace`` is shared by the sources of one lineage, so that they agree on a patient's side.
+    """
+
+    of: Line
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] | None = None
+    how: Line
+
+
+class Defect(_Model):
+    """An oddity that a correct download holds: expected, and counted."""
+
+    kind: DefectKind
+    paths: list[Line] = []
+    count: int | None = Field(default=None, ge=1)
+    why: Line
+
+
+class Unread(_Model):
+    """Picture files of the release that are no samples of this source, and why."""
+
+    paths: Annotated[list[Line], Field(min_length=1)]
+    why: Line
+
+
+class Lineage(_Model):
+    """Slugs of sources whose pictures this one holds, and of those that it was drawn from."""
+
+    contains: list[Line] = []
+    drawn_from: list[Line] = []
+
+
+class Evidence(_Model):
+    """A fact and where it can be read."""
+
+    fact: Line
+    where: Line
+
+
+class Card(_Model):
+    """What is known of a source. Every field is described in ``docs/adding-a-source.md``."""
+
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
+    number: int | None = Field(default=None, ge=1)
+    title: Line
+    kind: Kind
+    subset: Annotated[str, Field(pattern=r"^\d\d$")] | None = None
+    modality: Annotated[str, _word("modalities")]
+    anatomy: Annotated[str, _word("anatomies")]
+    task: Annotated[str, _word("tasks")]
+    published: Published | None = None
+    homepage: Line
+    version: Line | None = None
+    download: Download
+    download_of: Line | None = None
+    access: Access
+    licence: Licence
+    redistribution: Redistribution
+    citation: Annotated[str, Field(min_length=1)]
+    labels: Annotated[dict[str, Label], Field(min_length=1)]
+    groups: Groups | None = None
+    official_splits: OfficialSplits
+    official_splits_reason: Line | None = None
+    path_ids: PathIds
+    known_defects: list[Defect] = []
+    unread: list[Unread] = []
+    lineage: Lineage = Lineage()
+    burnt_in_text: Line | None = None
+    instructions: list[Line] = []
+    presence: Line | None = None
+    errata: list[Line] = []
+    evidence: list[Evidence] = []
+    prose: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.official_splits == "void" and not self.official_splits_reason:
+            raise ValueError("official_splits: void needs official_splits_reason")
+        if self.subset is not None and self.subset not in subsets():
+            raise ValueError(f"subset: {self.subset!r} is not one of 01 to {len(subsets())}")
+        if not self.citation.lstrip().startswith("@"):
+            raise ValueError("citation: must be a BibTeX entry, which starts with '@'")
+        if self.subset is None and not self.instructions:
+            raise ValueError("instructions: a source outside the 53 subsets brings its own questions")
+        if self.presence is not None and "{label}" not in self.presence:
+            raise ValueError("presence: must hold {label}")
+        if not self.clean_labels:
+            raise ValueError("labels: no raw value has a clean label")
+        return self
+
+    @property
+    def clean_labels(self) -> tuple[str, ...]:
+        """Clean labels in the card's order, each once."""
+        return tuple(dict.fromkeys(entry.label for entry in self.labels.values() if entry.label is not None))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Expected number of pictures by clean label, for the labels whose every raw value has a count."""
+        totals: dict[str, int] = {}
+        unknown: set[str] = set()
+        for entry in self.labels.values():
+            if entry.label is None:
+                continue
+            if entry.count is None:
+                unknown.add(entry.label)
+            else:
+                totals[entry.label] = totals.get(entry.label, 0) + entry.count
+        return {label: total for label, total in totals.items() if label not in unknown}
+
+    @property
+    def published_triplet(self) -> Published:
+        """The triplet of the published table; the true one for a source that the table does not have."""
+        return self.published or Published(
+            modality=vocabulary().modalities[self.modality], anatomy=self.anatomy, task=self.task
+        )
+
+    @property
+    def raw_slug(self) -> str:
+        """Name of the folder that holds the source's raw root."""
+        return self.download_of or self.slug
+
+
+def parse_card(text: str, slug: str) -> Card:
+    """Reads a card.
+
+    Args:
+        text: The file: ``---``, YAML, ``---``, prose.
+        slug: The file's name without extension.
+
+    Raises:
+        CardError: With one line per problem, each naming card, field and what is allowed.
+    """
+    parts = re.split(r"^---[ \t]*$\n?", text, maxsplit=2, flags=re.MULTILINE)
+    if len(parts) != 3 or parts[0].strip():
+        raise CardError(f"card {slug}: must begin with YAML front matter between two lines of '---'")
+    try:
+        front = load_yaml(parts[1])
+    except yaml.YAMLError as error:
+        raise CardError(f"card {slug}: front matter is not YAML: {error}") from error
+    if not isinstance(front, dict):
+        raise CardError(f"card {slug}: front matter must be a mapping of fields, found {type(front).__name__}")
+    if not parts[2].strip():
+        raise CardError(f"card {slug}: no prose after the front matter; tell people what the source is")
+    try:
+        return Card.model_validate({**front, "slug": slug, "prose": parts[2].strip()})
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            field = ".".join(str(step) for step in problem["loc"]) or "(whole card)"
+            found = "" if problem["type"] == "missing" else f"; found {str(problem['input'])[:80]!r}"
+            problems.append(f"card {slug}, field {field}: {problem['msg']}{found}")
+        raise CardError("\n".join(problems)) from error
+
+
+def read_card(path: Path) -> Card:
+    """Reads the card of one file.
+
+    Raises:
+        CardError: As ``parse_card``; also when the file is not UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CardError(f"card {path.stem}: must be UTF-8: {error}") from error
+    return parse_card(text, path.stem)

@@ -1,0 +1,177 @@
+"""Encode: one shard of rows, with the bytes of their pictures, as Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from med_mat.errors import LayoutError, RawChangedError
+from med_mat.files import replacing, write_json
+from med_mat.raw import RawRoot
+from med_mat.schema import ROW, SCHEMA_VERSION, features
+
+ENCODER_VERSION = 1
+ROW_GROUP_ROWS = 100
+ROW_GROUP_BYTES = 64 << 20
+_PICTURE_BYTES = ("image.bytes", "mask.bytes")
+_METADATA_KEY = b"med_mat"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardUnit:
+    """A shard to write.
+
+    Attributes:
+        raw: The raw root; None where it is not at hand, so that the shard must be finished already.
+        plan: The source's plan.
+        row_group: The shard's row group in it.
+        rows: Number of rows.
+        out: The shard's file.
+        record: The file that says what the shard holds, written after it.
+        digest: Changes with the planned rows, the encoder and the schema.
+    """
+
+    raw: RawRoot | None
+    plan: Path
+    row_group: int
+    rows: int
+    out: Path
+    record: Path
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """What a finished shard holds."""
+
+    digest: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def shard_digest(rows: pa.Table) -> str:
+    """Returns 32 hex digits that change when the rows of a shard, the schema or the encoder change."""
+    digest = hashlib.blake2b(f"{SCHEMA_VERSION}.{ENCODER_VERSION}.{pa.__version__}".encode(), digest_size=16)
+    sink = pa.BufferOutputStream()
+    # One contiguous copy: the bytes must not depend on how the table was cut into chunks.
+    batch = rows.combine_chunks()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_table(batch)
+    digest.update(memoryview(sink.getvalue()))
+    return digest.hexdigest()
+
+
+def finished(unit: ShardUnit) -> ShardRecord | None:
+    """Returns the record of a shard that is already there as planned, else None."""
+    if not unit.record.is_file() or not unit.out.is_file():
+        return None
+    record = ShardRecord(**json.loads(unit.record.read_text(encoding="utf-8")))
+    if record.digest != unit.digest or unit.out.stat().st_size != record.bytes:
+        return None
+    return record
+
+
+def encode_shard(unit: ShardUnit) -> tuple[ShardUnit, ShardRecord]:
+    """Writes a shard and its record.
+
+    Raises:
+        RawChangedError: If a raw file is not what the scan saw.
+        ImageError: If a picture does not decode.
+    """
+    if unit.raw is None:
+        raise LayoutError(f"{unit.out}: cannot be written without the raw root of its source")
+    rows = pq.ParquetFile(unit.plan).read_row_group(unit.row_group)
+    metadata = {_METADATA_KEY: json.dumps({"schema": SCHEMA_VERSION, "digest": unit.digest}).encode()}
+    schema = row_schema().with_metadata({**(row_schema().metadata or {}), **metadata})
+    with (
+        replacing(unit.out) as partial,
+        pq.ParquetWriter(partial, schema, **_writer_options()) as writer,
+    ):
+        for group in _row_groups(unit.raw, rows):
+            table = pa.Table.from_pylist(group, schema=schema)
+            writer.write_table(table, row_group_size=table.num_rows)
+    with unit.out.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    record = ShardRecord(unit.digest, rows.num_rows, unit.out.stat().st_size, sha256)
+    write_json(
+        unit.record,
+        {"digest": record.digest, "rows": record.rows, "bytes": record.bytes, "sha256": record.sha256},
+    )
+    return unit, record
+
+
+def _row_groups(raw: RawRoot, rows: pa.Table) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    size = 0
+    for batch in rows.to_batches(max_chunksize=ROW_GROUP_ROWS):
+        for row in batch.to_pylist():
+            data = _published(raw, row)
+            if group and (len(group) == ROW_GROUP_ROWS or size + len(data) > ROW_GROUP_BYTES):
+                yield group
+                group, size = [], 0
+            name = row["id"].split("/")[1]
+            group.append(
+                {
+                    **{field.name: row.get(field.name) for field in ROW},
+                    "image": {"bytes": data, "path": f"{name}.{_extension(data)}"},
+                    "mask": None,
+                }
+            )
+            size += len(data)
+    if group:
+        yield group
+
+
+def _published(raw: RawRoot, row: dict[str, Any]) -> bytes:
+    from med_mat.images import publish
+
+    data = raw.read(PurePosixPath(row["raw_path"]))
+    found = hashlib.sha256(data).hexdigest()
+    if found != row["raw_sha256"]:
+        raise RawChangedError(
+            f"{raw.location}: {row['raw_path']} changed after it was scanned: sha256 was {row['raw_sha256']}, is "
+            f"{found}. Run the build again"
+        )
+    return publish(data, frame=row["frame"])
+
+
+def _extension(data: bytes) -> str:
+    return "jpg" if data[:2] == b"\xff\xd8" else "png"
+
+
+@cache
+def row_schema() -> pa.Schema:
+    """Returns the schema of a shard, with datasets' features in its metadata."""
+    return features().arrow_schema
+
+
+@cache
+def _writer_options() -> dict[str, Any]:
+    """Options of the Parquet writer: leaf columns by name, so that picture bytes are treated apart.
+
+    A dictionary of picture bytes makes writing several times slower, and compression gains nothing on JPEG and PNG.
+    Content-defined chunking is what datasets itself writes: changed rows leave the other pages' bytes as they were.
+    """
+    import datasets
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(row_schema().empty_table(), sink)
+    parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
+    leaves = [parquet.column(number).path for number in range(len(parquet))]
+    plain = [leaf for leaf in leaves if leaf not in _PICTURE_BYTES]
+    return {
+        "compression": {leaf: "zstd" if leaf in plain else "none" for leaf in leaves},
+        "use_dictionary": plain,
+        "write_page_index": True,
+        "use_content_defined_chunking": datasets.config.DEFAULT_CDC_OPTIONS,
+        "write_statistics": plain,
+    }

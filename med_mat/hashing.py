@@ -1,0 +1,46 @@
+"""Ids, group hashes and the hashes that stand in for chance.
+
+Frozen: a published id, split or order of options depends on every line here. ``tests/golden/hashes.json`` holds
+values that must never change within a major version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+_SEPARATOR = "\x1f"
+
+
+def _digest(purpose: str, parts: Iterable[str], size: int, salt: bytes = b"") -> bytes:
+    # BLAKE2b's own personalisation keeps the purposes apart: a value hashed for one never equals another's.
+    text = _SEPARATOR.join(parts).encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(text, digest_size=size, key=salt, person=purpose.encode()).digest()
+
+
+def row_id(slug: str, key: str, frame: int | None) -> str:
+    """Returns ``<slug>/<16 hex>``, the id of a row: a hash of source, key and frame, and of no wording."""
+    return f"{slug}/{_digest('row', (slug, key, '' if frame is None else str(frame)), 8).hex()}"
+
+
+def salted(purpose: str, value: str, salt: bytes) -> str:
+    """Returns 16 hex digits that stand for ``value`` in published rows.
+
+    With a secret salt the value cannot be found by trying. ``salt`` is at most 64 bytes.
+    """
+    return _digest(purpose, (value,), 8, salt).hex()
+
+
+def uniform(purpose: str, *parts: str) -> float:
+    """Returns a number in [0, 1) that depends on the parts alone."""
+    return (int.from_bytes(_digest(purpose, parts, 8)) >> 11) / (1 << 53)
+
+
+def rank(purpose: str, *parts: str) -> int:
+    """Returns a 64-bit number that depends on the parts alone: sort by it to shuffle without chance."""
+    return int.from_bytes(_digest(purpose, parts, 8))
+
+
+def content_digest(parts: Iterable[str]) -> str:
+    """Returns 32 hex digits of a sequence of texts: tells whether a stage's input has changed."""
+    return _digest("content", parts, 16).hex()

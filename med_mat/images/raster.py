@@ -1,0 +1,74 @@
+"""BMP, GIF, PGM/PPM, WebP and JPEG 2000: decoded by Pillow, published as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from med_mat.images import flatten, intensity
+from med_mat.images.facts import Prepared
+from med_mat.images.guard import check_size, decoding, pick_frame
+
+# The classes themselves, not Image.open: the format is known, and Image.open's limits belong to the whole process.
+_OPENERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+    "JPEG2000": Jpeg2KImageFile,
+    "PPM": PpmImageFile,
+    "WEBP": WebPImageFile,
+}
+
+FORMATS = frozenset(_OPENERS)
+
+
+def prepare(data: bytes, form: str, frame: int | None) -> Prepared:
+    """Decode one frame of a file; the first if none is named.
+
+    Args:
+        data: The whole file.
+        form: One of ``FORMATS``.
+        frame: From 0; only GIF and WebP hold several.
+
+    Raises:
+        ImageError: Damaged, too large, or no such frame.
+    """
+    with decoding(form):
+        image = _OPENERS[form](BytesIO(data))
+        check_size(*image.size)
+        frames = int(getattr(image, "n_frames", 1))
+        wanted = pick_frame(frame, frames, form)
+        if wanted:
+            image.seek(wanted)
+        image.load()
+    rule = f"{form.lower()}-deep" if deep(image) else form.lower()
+    return Prepared(form, rule, frames, image=to_8bit(image))
+
+
+def count(data: bytes, form: str) -> int:
+    """Frames of a file.
+
+    Raises:
+        ImageError: Damaged.
+    """
+    with decoding(form):
+        return int(getattr(_OPENERS[form](BytesIO(data)), "n_frames", 1))
+
+
+def deep(image: Image.Image) -> bool:
+    """Whether the picture is gray of more than 8 bits."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def to_8bit(image: Image.Image) -> Image.Image:
+    """Publishable form of a decoded picture of any mode."""
+    if deep(image):
+        return flatten.from_array(intensity.to_8bit(np.asarray(image)))
+    return flatten.to_published(image)

@@ -1,0 +1,120 @@
+"""TIFF: decoded by Pillow, where Pillow lacks the kind by tifffile; published as PNG.
+
+Tag numbers are those of TIFF 6.0.
+"""
+
+from __future__ import annotations
+
+import logging
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+
+from med_mat.errors import ImageError
+from med_mat.images import exif, flatten, intensity
+from med_mat.images.facts import Block, Prepared
+from med_mat.images.guard import check_size, decoding, pick_frame
+
+_BITS, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+
+# Tags that say how the pixels are stored; everything else is metadata.
+_STRUCTURE = frozenset(
+    (254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 284)
+    + (317, 318, 319, 320, 322, 323, 324, 325, 330, 338, 339, 347, 529, 530, 531, 532)
+)
+
+# Without a handler of its own, what tifffile logs of damaged files would go to standard error.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def prepare(data: bytes, frame: int | None) -> Prepared:
+    """Decode one page; the first if none is named.
+
+    Raises:
+        ImageError: Damaged, too large, no such page, or of a kind that neither library reads.
+    """
+    opened = _open(data)
+    if opened is None:
+        return _by_tifffile(data, frame)
+    with decoding("TIFF"):
+        frames = int(opened.n_frames)
+        wanted = pick_frame(frame, frames, "TIFF")
+        if wanted:
+            opened.seek(wanted)
+        check_size(*opened.size)
+        photometric = opened.tag_v2.get(_PHOTOMETRIC)
+        bits = max(opened.tag_v2.get(_BITS, (1,)))
+        opened.load()  # Pillow applies the orientation tag here
+    if opened.mode == "F" or opened.mode.startswith("I"):
+        shown = intensity.to_8bit(np.asarray(opened))
+        # Pillow inverts pictures of up to 8 bits itself.
+        image = flatten.from_array(255 - shown if photometric == _WHITE_IS_ZERO else shown)
+        return Prepared("TIFF", "tiff-deep", frames, image=image)
+    rule = "tiff" if bits <= 8 else "tiff-deep-colour"
+    return Prepared("TIFF", rule, frames, image=flatten.to_published(opened))
+
+
+def count(data: bytes) -> int:
+    """Pages of a file.
+
+    Raises:
+        ImageError: Damaged.
+    """
+    with decoding("TIFF"), tifffile.TiffFile(BytesIO(data)) as file:
+        return len(file.pages)
+
+
+def metadata(data: bytes) -> tuple[Block, ...]:
+    """Tags that do not say how the pixels are stored, of the first page, and their sizes.
+
+    Raises:
+        ImageError: Damaged.
+    """
+    with decoding("TIFF"), tifffile.TiffFile(BytesIO(data)) as file:
+        page: Any = file.pages[0]
+        return tuple(
+            Block(f"TIFF tag {tag.name}", int(tag.valuebytecount))
+            for tag in page.tags
+            if tag.code not in _STRUCTURE
+        )
+
+
+def _open(data: bytes) -> TiffImageFile | None:
+    """The file opened by Pillow; None if Pillow does not know its kind of pixels or compression."""
+    with decoding("TIFF"):
+        try:
+            return TiffImageFile(BytesIO(data))
+        except (SyntaxError, KeyError):
+            return None
+
+
+def _by_tifffile(data: bytes, frame: int | None) -> Prepared:
+    with decoding("TIFF"), tifffile.TiffFile(BytesIO(data)) as file:
+        frames = len(file.pages)
+        page: Any = file.pages[pick_frame(frame, frames, "TIFF")]
+        check_size(int(page.imagewidth), int(page.imagelength))
+        photometric = int(page.photometric)
+        separate = int(page.planarconfig) == 2 and page.samplesperpixel > 1
+        array: npt.NDArray[Any] = page.asarray()
+        orientation = int(page.tags.valueof(_ORIENTATION, 1))
+    if separate:
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim == 2 and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO):
+        shown = intensity.to_8bit(array)
+        image = flatten.from_array(255 - shown if photometric == _WHITE_IS_ZERO else shown)
+        return Prepared("TIFF", "tiff-deep", frames, image=exif.upright(image, orientation))
+    if array.ndim == 3 and array.shape[2] in (3, 4) and photometric == _RGB and array.dtype in ("u1", "u2"):
+        deep = array.dtype == np.uint16
+        image = flatten.from_array(intensity.high_byte(array[..., :3]) if deep else array[..., :3])
+        rule = "tiff-deep-colour" if deep else "tiff"
+        return Prepared("TIFF", rule, frames, image=exif.upright(image, orientation))
+    raise ImageError(
+        f"a TIFF page of shape {array.shape}, type {array.dtype}, photometric interpretation {photometric}: expected "
+        "gray, or RGB of 8 or 16 bits; convert it to PNG first"
+    )

@@ -1,0 +1,322 @@
+"""Index: every sample of a raw root with clean labels, and everything odd about it. Opens no picture."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from med_mat.card import Card
+from med_mat.errors import LayoutError, MedMatError
+from med_mat.raw import RawFile, RawRoot
+from med_mat.raw.patterns import compile_patterns
+from med_mat.registry import Source
+from med_mat.sample import Sample
+from med_mat.schema import INDEX, Extra, clean_extra
+
+_PICTURE_NAME = re.compile(
+    r".*\.(avi|bmp|dcm|dicom|gif|jpe?g|mp4|nii(\.gz)?|p[gnp]m|png|tiff?|webp)", re.IGNORECASE | re.DOTALL
+)
+NO_SPLIT = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """Something about a raw root that a correct download, as the card describes it, may or may not hold.
+
+    Attributes:
+        kind: One of the card's defect kinds, or ``unknown_label``, which no card can declare.
+        path: Path in the raw root; for files that are not there, their key.
+        detail: What was expected and what was found.
+        declared: The card's ``known_defects`` expect it.
+    """
+
+    kind: str
+    path: str
+    detail: str
+    declared: bool = False
+
+
+@dataclass
+class Tally:
+    """Numbers of pictures by clean label and by official split (``none`` where there is none)."""
+
+    total: int = 0
+    by_label: Counter[str] = field(default_factory=Counter)
+    by_split: Counter[str] = field(default_factory=Counter)
+    by_split_and_label: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def add(self, labels: Iterable[str], split: str | None) -> None:
+        """Counts one picture."""
+        name = split or NO_SPLIT
+        self.total += 1
+        self.by_split[name] += 1
+        in_split = self.by_split_and_label.setdefault(name, Counter())
+        for label in labels:
+            self.by_label[label] += 1
+            in_split[label] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain, sorted dictionaries."""
+        return {
+            "total": self.total,
+            "by_label": dict(sorted(self.by_label.items())),
+            "by_split": dict(sorted(self.by_split.items())),
+            "by_split_and_label": {
+                split: dict(sorted(labels.items())) for split, labels in sorted(self.by_split_and_label.items())
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a loader found in a raw root.
+
+    Attributes:
+        slug: The source.
+        table: One line per sample, columns of ``schema.INDEX``, in the order of key and frame.
+        found: Samples whose file is there.
+        missing: Pictures that a label file names and that are not there.
+        groups: Number of distinct groups among the samples found.
+        files: Picture files in the raw root.
+        left_out: Reason to number of picture files or samples that are knowingly no rows.
+        odd: Everything odd, in order of kind and path.
+    """
+
+    slug: str
+    table: pa.Table
+    found: Tally
+    missing: Tally
+    groups: int
+    files: int
+    left_out: Mapping[str, int]
+    odd: tuple[Oddity, ...]
+
+    @property
+    def undeclared(self) -> tuple[Oddity, ...]:
+        """Oddities that the card does not declare."""
+        return tuple(oddity for oddity in self.odd if not oddity.declared)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing odd is undeclared, else 1."""
+        return 1 if self.undeclared else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``med-mat index --json`` prints."""
+        return {
+            "slug": self.slug,
+            "samples": self.found.as_dict(),
+            "missing": self.missing.as_dict(),
+            "groups": self.groups,
+            "files": self.files,
+            "left_out": dict(sorted(self.left_out.items())),
+            "odd": [asdict(oddity) for oddity in self.odd],
+            "exit_code": self.exit_code,
+        }
+
+
+def is_picture(file: RawFile) -> bool:
+    """Tells by its name whether a file holds pictures."""
+    return _PICTURE_NAME.fullmatch(file.name) is not None
+
+
+def index_source(source: Source, raw: RawRoot, *, allow_missing: bool = False) -> Index:
+    """Runs a loader over a raw root and cleans what it yields by the card.
+
+    Args:
+        source: Loader and card.
+        raw: The source's raw root.
+        allow_missing: The root is a slice of a download: pictures that a label file names and that are not there
+            are counted, not odd, and there may be fewer pictures of a label than the card expects.
+
+    Raises:
+        LayoutError: If the root does not look like the official download.
+        CardError: If the card is wrong.
+    """
+    card = source.card
+    collector = _Collector(card, allow_missing)
+    try:
+        for sample in source.samples(raw):
+            collector.add(sample)
+    except MedMatError:
+        raise
+    except Exception as error:
+        raise LayoutError(
+            f"{source.slug}: the loader stopped at something that the official download does not have in "
+            f"{raw.location}: {type(error).__name__}: {error}"
+        ) from error
+    return collector.finish(raw)
+
+
+class _Collector:
+    def __init__(self, card: Card, allow_missing: bool) -> None:
+        self.card = card
+        self.allow_missing = allow_missing
+        self.rows: dict[tuple[str, int], dict[str, Any]] = {}
+        self.found, self.missing = Tally(), Tally()
+        self.left_out: Counter[str] = Counter()
+        self.odd: list[Oddity] = []
+        self.claimed: set[PurePosixPath] = set()
+
+    def note(self, kind: str, path: object, detail: str) -> None:
+        self.odd.append(Oddity(kind, str(path), detail))
+
+    def add(self, sample: Sample) -> None:
+        image = sample.image
+        labels = self._clean_labels(sample)
+        if image.missing:
+            self.missing.add(labels or (), sample.split)
+            if not self.allow_missing:
+                self.note("missing_image", image.key, "a label file names it; it is not in the raw root")
+            return
+        self.claimed.add(image.path)
+        if sample.mask is not None and not sample.mask.missing:
+            self.claimed.add(sample.mask.path)
+        if labels is None:
+            return
+        key = str(image.key) if sample.key is None else sample.key
+        extra, misunderstood = clean_extra(sample.extra)
+        for detail in misunderstood:
+            self.note("extra", image.path, detail)
+        row = self._row(sample, key, labels, extra)
+        place = (key, -1 if sample.frame is None else sample.frame)
+        earlier = self.rows.get(place)
+        if earlier is not None:
+            self._note_second(earlier, row)
+            return
+        self.rows[place] = row
+        self.found.add(labels, sample.split)
+
+    def _clean_labels(self, sample: Sample) -> list[str] | None:
+        unknown = [label for label in sample.labels if label not in self.card.labels]
+        for label in unknown:
+            self.note(
+                "unknown_label",
+                sample.image.path,
+                f"label {label!r} is not in the card; it has: {', '.join(map(repr, self.card.labels))}",
+            )
+        if unknown:
+            return None
+        entries = [self.card.labels[label] for label in sample.labels]
+        labels = list(dict.fromkeys(entry.label for entry in entries if entry.label is not None))
+        if labels:
+            return labels
+        if entries:
+            self.left_out[f"label {', '.join(map(repr, sample.labels))} is no label: {entries[0].meaning}"] += 1
+        else:
+            self.note("no_label", sample.image.path, "the sample has no label")
+        return None
+
+    def _row(self, sample: Sample, key: str, labels: list[str], extra: Extra) -> dict[str, Any]:
+        return {
+            "raw_path": str(sample.image.path),
+            "key": key,
+            "frame": sample.frame,
+            "labels": sorted(labels) if self.card.kind == "multilabel" else labels,
+            "split": sample.split,
+            "group": None if sample.group is None else f"{self._namespace}:{sample.group}",
+            "size": sample.image.size,
+            "mtime_ns": sample.image.mtime_ns,
+            "extra": extra,
+        }
+
+    @property
+    def _namespace(self) -> str:
+        groups = self.card.groups
+        return self.card.slug if groups is None or groups.namespace is None else groups.namespace
+
+    def _note_second(self, earlier: dict[str, Any], row: dict[str, Any]) -> None:
+        if earlier["raw_path"] != row["raw_path"]:
+            what = f"has the key of {earlier['raw_path']}"
+        else:
+            what = f"is named a second time, with labels {row['labels']} and split {row['split']}; kept:"
+        self.note(
+            "duplicate_sample",
+            row["raw_path"],
+            f"{what} labels {earlier['labels']}, split {earlier['split']}",
+        )
+
+    def finish(self, raw: RawRoot) -> Index:
+        pictures = [file for file in raw.files if is_picture(file)]
+        if self.missing.total and not self.claimed and pictures:
+            raise LayoutError(
+                f"{self.card.slug}: none of the {self.missing.total} pictures that the label files name is in "
+                f"{raw.location}, which holds {len(pictures)} others, such as {pictures[0].path}. Expected: the "
+                f"layout of the official download ({self.card.homepage})"
+            )
+        self._note_copies(raw)
+        self._note_unread(pictures)
+        for skipped in raw.skipped:
+            self.note("skipped_file", skipped.path, skipped.reason)
+        self._note_counts()
+        rows = [self.rows[place] for place in sorted(self.rows)]
+        return Index(
+            slug=self.card.slug,
+            table=pa.Table.from_pylist(rows, schema=INDEX),
+            found=self.found,
+            missing=self.missing,
+            groups=len({row["group"] for row in rows if row["group"] is not None}),
+            files=len(pictures),
+            left_out=self.left_out,
+            odd=tuple(sorted(declare(self.card, self.odd), key=lambda oddity: (oddity.kind, oddity.path))),
+        )
+
+    def _note_copies(self, raw: RawRoot) -> None:
+        for copy in raw.copies:
+            self.claimed.add(copy.other.path)
+            if copy.other.size == copy.kept.size:
+                self.left_out["second copy of the same file in the raw root"] += 1
+            else:
+                self.note(
+                    "key_clash",
+                    copy.other.path,
+                    f"{copy.other.size} bytes, {copy.kept.path} under the same key {copy.kept.key} has "
+                    f"{copy.kept.size}; the latter is read",
+                )
+
+    def _note_unread(self, pictures: Iterable[RawFile]) -> None:
+        known = [(_matcher(entry.paths), entry.why) for entry in self.card.unread]
+        for file in pictures:
+            if file.path in self.claimed:
+                continue
+            for matches, why in known:
+                if matches(str(file.path)):
+                    self.left_out[why] += 1
+                    break
+            else:
+                self.note("unread_file", file.path, "a picture that is no sample, and the card does not say why")
+
+    def _note_counts(self) -> None:
+        for label, expected in self.card.counts.items():
+            number = self.found.by_label[label]
+            if number == expected or (self.allow_missing and number < expected):
+                continue
+            self.note("count", label, f"expected {expected} pictures of {label!r}, found {number}")
+
+
+def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    expression = compile_patterns(patterns)
+    return lambda path: expression.fullmatch(unicodedata.normalize("NFC", path)) is not None
+
+
+def declare(card: Card, odd: Iterable[Oddity]) -> list[Oddity]:
+    """Marks the oddities that the card expects, and sorts them by kind and path."""
+    defects = [(defect, _matcher(defect.paths or ["*"])) for defect in card.known_defects]
+    seen: Counter[int] = Counter()
+    declared = []
+    for oddity in sorted(odd, key=lambda oddity: (oddity.kind, oddity.path)):
+        known = False
+        for number, (defect, matches) in enumerate(defects):
+            if defect.kind == oddity.kind and matches(oddity.path):
+                seen[number] += 1
+                known = defect.count is None or seen[number] <= defect.count
+                break
+        declared.append(replace(oddity, declared=known))
+    return declared

@@ -1,0 +1,97 @@
+"""Which labels may stand side by side as options: relations between the labels of one subset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from med_mat.card import Card
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The labels that can be offered in the questions of one source, and which pairs may both be right.
+
+    Attributes:
+        labels: Clean labels of the subset, in the order of the ledger and of the cards.
+        own: Clean labels of the source itself.
+        related: Label to the labels that could be right beside it: synonyms, parents, children, declared overlaps,
+            and, for a label of no finding, every other label of no finding.
+        no_finding: Labels which say that nothing was found.
+    """
+
+    labels: tuple[str, ...]
+    own: tuple[str, ...]
+    related: dict[str, frozenset[str]]
+    no_finding: frozenset[str]
+
+    def excludes_all(self, label: str) -> bool:
+        """Tells whether the label says that nothing was found, so that it stands beside no other."""
+        return label in self.no_finding
+
+    def rivals(self, label: str, among: Iterable[str]) -> list[str]:
+        """Returns the labels of ``among`` that are wrong wherever ``label`` is right."""
+        return [other for other in among if other != label and other not in self.related[label]]
+
+
+def label_space(card: Card, peers: Iterable[Card]) -> LabelSpace:
+    """Builds the label space of a source.
+
+    Args:
+        card: The source's card.
+        peers: Cards of the same subset admitted before it. Later ones are left out, so that admitting a source
+            changes no published question.
+    """
+    cards = [*peers, card]
+    labels = tuple(dict.fromkeys(label for peer in cards for label in peer.clean_labels))
+    no_finding = frozenset(
+        entry.label for peer in cards for entry in peer.labels.values() if entry.no_finding and entry.label
+    )
+    return LabelSpace(labels, card.clean_labels, _relations(cards, no_finding), no_finding)
+
+
+def _relations(cards: Iterable[Card], no_finding: frozenset[str]) -> dict[str, frozenset[str]]:
+    parents: dict[str, set[str]] = {}
+    synonyms: dict[str, set[str]] = {}
+    overlaps: dict[str, set[str]] = {}
+    for card in cards:
+        for entry in card.labels.values():
+            if entry.label is None:
+                continue
+            parents.setdefault(entry.label, set()).update(entry.is_a)
+            for other in entry.is_a:
+                parents.setdefault(other, set())
+            _add_pairs(synonyms, entry.label, entry.same_as)
+            _add_pairs(overlaps, entry.label, entry.overlaps)
+    for label in no_finding:
+        _add_pairs(synonyms, label, no_finding - {label})
+    names = {*parents, *synonyms, *overlaps}
+    # A synonym's parents are one's own, hence one closure over both kinds of step.
+    up = {name: _reach(name, parents, synonyms) for name in names}
+    related: dict[str, set[str]] = {name: set() for name in names}
+    for name in names:
+        for ancestor in up[name]:
+            _add_pairs(related, name, {ancestor})
+        for twin in _reach(name, {}, synonyms):
+            for other in overlaps.get(twin, ()):
+                _add_pairs(related, name, {other})
+    return {name: frozenset(others - {name}) for name, others in related.items()}
+
+
+def _add_pairs(relation: dict[str, set[str]], label: str, others: Iterable[str]) -> None:
+    for other in others:
+        relation.setdefault(label, set()).add(other)
+        relation.setdefault(other, set()).add(label)
+
+
+def _reach(start: str, *steps: dict[str, set[str]]) -> set[str]:
+    seen = {start}
+    frontier = [start]
+    while frontier:
+        name = frontier.pop()
+        for step in steps:
+            for other in step.get(name, ()):
+                if other not in seen:
+                    seen.add(other)
+                    frontier.append(other)
+    return seen

@@ -1,0 +1,81 @@
+"""The manifest of a build: what each source has, what was left out and why, and the hash of every shard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from med_mat import __version__
+from med_mat.encode import ShardRecord
+from med_mat.plan import SPLITS, SourcePlan
+from med_mat.schema import SCHEMA_VERSION
+
+
+def build_manifest(
+    plans: Sequence[SourcePlan],
+    out: Path,
+    records: Mapping[Path, ShardRecord],
+    summaries: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Describes a build. Holds no time and no place: equal builds have equal manifests.
+
+    Args:
+        plans: Plans of the sources, in order of admission.
+        out: The build's folder.
+        records: Shard file to what it holds.
+        summaries: Slug to what its index found, as ``Index.as_dict`` gives it.
+    """
+    sources = {plan.card.slug: _entry(plan, out, records, summaries[plan.card.slug]) for plan in plans}
+    return {
+        "med_mat": __version__,
+        "schema": SCHEMA_VERSION,
+        "rows": sum(entry["rows"] for entry in sources.values()),
+        "sources": sources,
+    }
+
+
+def _entry(
+    plan: SourcePlan, out: Path, records: Mapping[Path, ShardRecord], summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    by_split = {split: plan.table.filter(pc.equal(plan.table["split"], split)) for split in SPLITS}
+    by_split = {split: rows for split, rows in by_split.items() if rows.num_rows}
+    folder = out / "data" / plan.card.slug
+    return {
+        "rows": plan.table.num_rows,
+        "splits": {split: rows.num_rows for split, rows in by_split.items()},
+        "labels": {split: _labels(rows) for split, rows in by_split.items()},
+        "groups": pc.count_distinct(plan.table["group"]).as_py(),
+        "redistribution": plan.card.redistribution,
+        "files": summary["files"],
+        "samples": summary["samples"]["total"],
+        "missing": summary["missing"]["total"],
+        "left_out": {**summary["left_out"], **plan.left_out},
+        "losses": sorted([loss.raw_path, loss.reason, loss.detail] for loss in plan.losses if loss.kind != "split"),
+        "odd": _count(oddity["kind"] for oddity in summary["odd"]),
+        "undeclared": _count(
+            [
+                *(oddity["kind"] for oddity in summary["odd"] if not oddity["declared"]),
+                *(oddity.kind for oddity in plan.undeclared),
+            ]
+        ),
+        "follow_an_earlier_source": plan.moved,
+        "shards": {
+            path.relative_to(out).as_posix(): asdict(record)
+            for path, record in sorted(records.items())
+            if path.parent == folder
+        },
+    }
+
+
+def _labels(rows: pa.Table) -> dict[str, int]:
+    return _count(rows["labels"].combine_chunks().flatten().to_pylist())
+
+
+def _count(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))

@@ -1,0 +1,143 @@
+"""Questions of a picture: which is asked, with which options, in which order. Chance is a hash of the row's id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from med_mat.errors import CardError
+from med_mat.hashing import rank
+from med_mat.labels import LabelSpace
+
+MAX_OPTIONS = 4
+SET_SEPARATOR = "; "
+LETTERS = "ABCD"
+LETTER_INSTRUCTION = "Answer with the option's letter from the given choices directly."
+YES_NO = ("yes", "no")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with its options and the right one.
+
+    Attributes:
+        kind: ``choice`` (one label of several), ``choice_of_sets`` (one set of labels of several) or ``presence``.
+        question: The question, without options.
+        options: Two to four.
+        answer: The right option.
+        answer_index: Its place among the options, from 0.
+    """
+
+    kind: str
+    question: str
+    options: tuple[str, ...]
+    answer: str
+    answer_index: int
+
+
+def choice_prompt(question: str, options: Sequence[str]) -> str:
+    """Returns the choice form: question, one ``A: …`` line per option, the letter instruction.
+
+    Raises:
+        ValueError: If there are more options than letters.
+    """
+    if len(options) > len(LETTERS):
+        raise ValueError(f"at most {len(LETTERS)} options, found {len(options)}")
+    lines = [f"{letter}: {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    return "\n".join([question, *lines, LETTER_INSTRUCTION])
+
+
+def ask_label(row_id: str, label: str, space: LabelSpace, instructions: Sequence[str]) -> Question:
+    """Asks for the one label of a picture. Distractors come from the whole subset, and none can be right too.
+
+    Raises:
+        CardError: If no other label of the subset is wrong beside this one.
+    """
+    rivals = space.rivals(label, space.labels)
+    if not rivals:
+        raise CardError(
+            f"{row_id.split('/')[0]}: no label can stand beside {label!r} as a wrong option; its subset has "
+            f"{', '.join(map(repr, space.labels))}. Loosen the relations declared in the cards"
+        )
+    wrong = _shuffled("distractor", row_id, rivals)[: MAX_OPTIONS - 1]
+    return _choice("choice", row_id, label, wrong, instructions)
+
+
+def ask_label_set(
+    row_id: str, labels: Sequence[str], space: LabelSpace, instructions: Sequence[str]
+) -> Question | None:
+    """Asks for all labels of a picture. Options are label sets, none part of another.
+
+    Distractors are sets of the same size, disjoint from the truth and from one another, made of labels that the
+    source itself annotates: the absence of another source's label says nothing. So neither size nor overlap tells
+    which option is right.
+
+    Returns:
+        None where the source has too few labels that are wrong beside the truth to fill one such set.
+    """
+    truth = sorted(labels)
+    wrong_labels = [
+        label
+        for label in space.own
+        if all(label != true and label not in space.related[true] for true in truth)
+    ]
+    # A label of no finding stands alone or not at all.
+    exclusive = {label for label in space.own if space.excludes_all(label)}
+    pool = [label for label in wrong_labels if len(truth) == 1 or label not in exclusive]
+    shuffled = _shuffled("distractor", row_id, pool)
+    size = len(truth)
+    wrong = [
+        SET_SEPARATOR.join(sorted(shuffled[start : start + size]))
+        for start in range(0, len(shuffled) - size + 1, size)
+    ][: MAX_OPTIONS - 1]
+    if not wrong:
+        return None
+    return _choice("choice_of_sets", row_id, SET_SEPARATOR.join(truth), wrong, instructions)
+
+
+def ask_presence(label: str, present: bool, template: str) -> Question:
+    """Asks whether a label is there. The options keep their order: there is nothing to learn from it."""
+    answer = YES_NO[0] if present else YES_NO[1]
+    return Question("presence", template.format(label=label), YES_NO, answer, YES_NO.index(answer))
+
+
+def presence_labels(rows: Mapping[str, Sequence[str]], space: LabelSpace) -> dict[str, list[tuple[str, bool]]]:
+    """Chooses about which labels each row is asked yes or no.
+
+    Every label of a row is asked; as many rows that certainly lack the label are asked too (or all that there are),
+    so that the class frequency of a label tells nothing about the answer.
+
+    Args:
+        rows: Row id to its labels; the rows of one source and split.
+        space: The source's label space.
+
+    Returns:
+        Row id to (label, present), in the card's order of labels.
+    """
+    asked: dict[str, list[tuple[str, bool]]] = {row: [] for row in rows}
+    for label in space.own:
+        if space.excludes_all(label):
+            continue
+        related = space.related[label]
+        positive = [row for row, labels in rows.items() if label in labels]
+        negative = [
+            row for row, labels in rows.items() if label not in labels and related.isdisjoint(labels)
+        ]
+        negative.sort(key=lambda row: (rank("negative", row, label), row))
+        for row in positive:
+            asked[row].append((label, True))
+        for row in negative[: len(positive)]:
+            asked[row].append((label, False))
+    return asked
+
+
+def _choice(
+    kind: str, row_id: str, answer: str, wrong: Sequence[str], instructions: Sequence[str]
+) -> Question:
+    options = tuple(_shuffled("option", row_id, [answer, *wrong]))
+    instruction = instructions[rank("instruction", row_id) % len(instructions)]
+    return Question(kind, instruction, options, answer, options.index(answer))
+
+
+def _shuffled(purpose: str, row_id: str, names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (rank(purpose, row_id, name), name))

@@ -1,0 +1,52 @@
+"""``docs/questions.md``: every instruction of every subset on one page, for readers and reviewers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from med_mat.questions.instructions import Instructions, load_instructions, subsets
+
+_INTRODUCTION = """\
+# Questions
+
+Each classification subset has six instructions. A row shows one of them with its picture, above two to four
+options. The six differ in clinical content: they come to the same label from the sign, the report, the treatment,
+the tissue, the register. In a subset of kind *multilabel* an option is a set of labels.
+
+What holds for each of them, and is tested:
+
+- It can be answered by every label of the subset's sources, normal ones included, and takes nothing abnormal for
+  granted where a picture may be normal.
+- It names no label, and no word that only some of the labels hold.
+- It is true of every picture of the subset. Subset 03 holds radiographs among its CT slices, 08 holds ordinary
+  photographs, 32 is published as X-ray and holds MRI: their instructions say "chest image", "image", "brain scan".
+- It fits no other subset: each holds an anchor of its own subset and of no other.
+
+The yes/no form asks for one label, which takes the place of `{label}`. A label that says that nothing was found is
+never asked for in this way.
+
+This page is written by `python -m med_mat.questions.table docs/questions.md` from
+`med_mat/questions/subset_NN.yaml`.
+"""
+
+
+def _section(entry: Instructions) -> str:
+    questions = "\n".join(f"{number}. {text}" for number, text in enumerate(entry.instructions, start=1))
+    lines = [
+        f"## {entry.subset}: {entry.noun}",
+        f"Kind: {entry.kind}. Anchors: {', '.join(entry.anchors)}.",
+        questions,
+    ]
+    if entry.presence is not None:
+        lines.append(f"Yes/no: {entry.presence}")
+    return "\n\n".join(lines) + "\n"
+
+
+def markdown() -> str:
+    """The page as Markdown text, subsets in ascending order."""
+    return "\n".join([_INTRODUCTION, *(_section(load_instructions(subset)) for subset in subsets())])
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(markdown(), encoding="utf-8")

@@ -1,0 +1,337 @@
+"""The raw root: one tree over folders, archives and remote storage, searched by the tails of paths."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import BinaryIO, Literal
+
+from med_mat.errors import LayoutError
+from med_mat.raw.archives import MAX_DEPTH, ArchiveError, Archives, damaged
+from med_mat.raw.files import Copy, Lookup, RawFile, Skipped
+from med_mat.raw.layout import what_is_there
+from med_mat.raw.names import READABLE, archive_kind, first_volume, foreign_stem, is_junk, unpack_command
+from med_mat.raw.patterns import compile_patterns
+from med_mat.raw.storage import Storage, storage_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """All files by path, as columns: a million ``RawFile`` objects would cost a gigabyte."""
+
+    paths: list[str]
+    names: list[str]
+    sizes: array[int]
+    mtimes: array[int]
+    skipped: tuple[Skipped, ...]
+
+    def file(self, index: int, key: str) -> RawFile:
+        path = PurePosixPath(self.paths[index])
+        key_path = path if key is self.paths[index] else PurePosixPath(key)
+        return RawFile(path, key_path, self.sizes[index], self.mtimes[index])
+
+
+class RawRoot:
+    """The official download of a source, as a tree of files.
+
+    The root is a folder, an archive (.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz), a folder that holds
+    archives, or an fsspec URL of any of these. An archive, also one within an archive, is a folder of its own
+    name. Junk that operating systems leave behind is invisible.
+
+    Files are found by patterns over the tail of their paths (see ``glob``); the matched tail is the file's
+    ``key``. Whatever stands left of it is a wrapper that differs from copy to copy of a release.
+
+    A raw root can be pickled: the copy opens the same location again and reads files by path without listing.
+    """
+
+    def __init__(self, storage: Storage, cache: Path | None) -> None:
+        """Use ``RawRoot.open``."""
+        self.location: str = storage.location
+        self._storage = storage
+        self._cache = cache
+        self._archives = Archives(storage, cache)
+        self._copies: dict[PurePosixPath, Copy] = {}
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str], *, cache: Path | None = None) -> RawRoot:
+        """Open a raw root. The tree is listed when it is first searched.
+
+        Args:
+            location: A folder, an archive, or an fsspec URL.
+            cache: Folder for compressed tars and archives within archives, which are written there once,
+                uncompressed. None takes ``med-mat-raw-<user number>`` in the platform's temporary folder. It
+                may be deleted whenever nothing reads from it.
+
+        Raises:
+            LayoutError: Nothing is there, or it is neither a folder nor an archive that can be read.
+        """
+        storage = storage_of(location)
+        if storage.lone is not None and archive_kind(storage.lone) is None:
+            if foreign_stem(storage.lone):
+                raise LayoutError(
+                    f"{storage.location}: this kind of archive is not read in place. Unpack it first "
+                    f"(`{unpack_command(storage.lone)}`) and give the folder."
+                )
+            raise LayoutError(f"{storage.location}: neither a folder nor an archive ({READABLE}).")
+        return cls(storage, cache)
+
+    def __reduce__(self) -> tuple[object, tuple[str, Path | None]]:
+        return _reopen, (self.location, self._cache)
+
+    def __repr__(self) -> str:
+        return f"RawRoot({self.location!r})"
+
+    def __enter__(self) -> RawRoot:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the archives that reading has opened; they open again when needed."""
+        self._archives.close()
+
+    @cached_property
+    def files(self) -> tuple[RawFile, ...]:
+        """All files but junk, sorted by path; each one's key is its path in Unicode NFC.
+
+        Raises:
+            LayoutError: The root holds no file that can be read.
+        """
+        listing = self._listing
+        return tuple(listing.file(index, name) for index, name in enumerate(listing.names))
+
+    @property
+    def copies(self) -> Sequence[Copy]:
+        """Files that searches have left out so far since another with the same key was kept, by path."""
+        return [self._copies[path] for path in sorted(self._copies, key=str)]
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """What is in the root and is not read (broken archives, links in archives and the like), by path."""
+        return self._listing.skipped
+
+    def glob(self, *patterns: str, optional: bool = False) -> list[RawFile]:
+        """Files whose path ends in a pattern, sorted by key, one file for each key.
+
+        Patterns ignore case. Within a segment ``*``, ``?``, ``[ab]`` and ``[!ab]`` are wildcards; ``**``
+        stands for any number of segments, and may not come first; ``{a,b}`` lists alternatives. The key is the
+        shortest tail that fits. Of several files with one key, the one with the fewest path parts is kept,
+        then the one with the smallest path; the others are recorded in ``copies``.
+
+        Args:
+            patterns: Alternatives.
+            optional: Return an empty list where nothing fits.
+
+        Raises:
+            LayoutError: Nothing fits; the text shows the patterns and what is there.
+            ValueError: A pattern is malformed.
+        """
+        found = self._search(patterns)
+        if not found and not optional:
+            raise self._misfit(patterns, "no file fits")
+        return list(found.values())
+
+    def find(self, *patterns: str, by: Literal["key", "stem"] = "key", optional: bool = False) -> Lookup:
+        """The files that ``glob`` finds, to be looked up by the name that a label file gives.
+
+        Args:
+            patterns: Alternatives.
+            by: ``key`` looks up by the whole key, ``stem`` by the key without its last extension. Of several
+                files with one stem the first by key is kept; the others are recorded in ``copies``.
+            optional: Return an empty look-up where nothing fits.
+
+        Raises:
+            LayoutError: Nothing fits.
+            ValueError: A pattern is malformed.
+        """
+        found: dict[str, RawFile] = {}
+        for file in self.glob(*patterns, optional=optional):
+            name = str(file.key if by == "key" else file.key.with_suffix(""))
+            kept = found.setdefault(name, file)
+            if kept is not file:
+                self._copies[file.path] = Copy(kept, file)
+        return Lookup(found)
+
+    def one(self, *patterns: str) -> RawFile:
+        """The one file that fits.
+
+        Raises:
+            LayoutError: None fits, or several with different keys do.
+            ValueError: A pattern is malformed.
+        """
+        found = self.maybe(*patterns)
+        if found is None:
+            raise self._misfit(patterns, "no file fits")
+        return found
+
+    def maybe(self, *patterns: str) -> RawFile | None:
+        """The one file that fits, or None.
+
+        Raises:
+            LayoutError: Several files with different keys fit.
+            ValueError: A pattern is malformed.
+        """
+        found = list(self._search(patterns).values())
+        if len(found) > 1:
+            some = ", ".join(str(file.path) for file in found[:5]) + ", …" * (len(found) > 5)
+            raise LayoutError(
+                f"{self.location}: one file expected for {_listed(patterns)}, {len(found):,} found: {some}"
+            )
+        return found[0] if found else None
+
+    def read(self, file: RawFile | PurePosixPath | str) -> bytes:
+        """Content of a file, given as found or by its path in the root.
+
+        Raises:
+            LayoutError: There is no such file, or its archive is damaged there.
+            OSError: The storage fails.
+        """
+        path = _path_of(file, self.location)
+        try:
+            holder = self._archives.locate(path)
+            if holder is None:
+                with self._storage.open(path) as stream:
+                    return stream.read()
+            archive = self._archives.get(holder[0])
+            if archive.size(holder[1]) is None:
+                raise FileNotFoundError(path)
+            return archive.read(holder[1])
+        except LayoutError:
+            raise
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise LayoutError(f"{self.location}: no file {path}. Has the download been moved or changed?") from error
+        except Exception as error:
+            if (isinstance(error, OSError) and holder is None) or not damaged(error):
+                raise
+            raise LayoutError(
+                f"{self.location}: {path} is damaged in its archive ({error}); download it again."
+            ) from error
+
+    def open_file(self, file: RawFile | PurePosixPath | str) -> BinaryIO:
+        """A file as a binary stream; seekable unless the storage is not.
+
+        Raises:
+            LayoutError: There is no such file.
+            OSError: The storage fails.
+        """
+        path = _path_of(file, self.location)
+        holder = self._archives.locate(path)
+        try:
+            if holder is None:
+                return self._storage.open(path)
+            archive = self._archives.get(holder[0])
+            if archive.size(holder[1]) is None:
+                raise FileNotFoundError(path)
+            return archive.open(holder[1])
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise LayoutError(f"{self.location}: no file {path}. Has the download been moved or changed?") from error
+
+    def _search(self, patterns: Sequence[str]) -> dict[str, RawFile]:
+        listing = self._listing
+        kept: dict[str, int] = {}
+        others: list[tuple[str, int]] = []
+        fullmatch = compile_patterns(patterns).fullmatch
+        for index, name in enumerate(listing.names):
+            match = fullmatch(name)
+            if match is None:
+                continue
+            key = match[1]
+            first = kept.setdefault(key, index)
+            if first != index:
+                # Paths come sorted: of two equally deep ones the first is the smaller.
+                if name.count("/") < listing.names[first].count("/"):
+                    kept[key], index = index, first
+                others.append((key, index))
+        found = {key: listing.file(kept[key], key) for key in sorted(kept)}
+        for key, index in others:
+            other = listing.file(index, key)
+            self._copies[other.path] = Copy(found[key], other)
+        return found
+
+    def _misfit(self, patterns: Sequence[str], what: str) -> LayoutError:
+        return LayoutError(
+            f"{self.location}: {what}. Expected paths that end in {_listed(patterns)}.\n"
+            + what_is_there(self._listing.paths, self._listing.skipped)
+        )
+
+    @cached_property
+    def _listing(self) -> _Listing:
+        entries: list[tuple[str, int, int]] = []
+        skipped: dict[str, str] = {}
+        foreign: dict[str, list[str]] = {}
+        archives: list[tuple[str, int, int]] = []
+
+        def add(path: str, size: int, mtime: int, depth: int) -> None:
+            stem = foreign_stem(path)
+            if stem is not None:
+                foreign.setdefault(stem, []).append(path)
+            elif archive_kind(path) is None:
+                entries.append((path, size, mtime))
+            elif depth >= MAX_DEPTH:
+                skipped[path] = f"archives within archives, more than {MAX_DEPTH} deep; unpack some of them"
+            else:
+                archives.append((path, mtime, depth + 1))
+
+        for stored in self._storage.walk(skipped.__setitem__):
+            add(stored.path, stored.size, stored.mtime_ns, 0)
+        while archives:
+            path, mtime, depth = archives.pop(0)
+            try:
+                archive = self._archives.get(path)
+            except ArchiveError as error:
+                if path == self._storage.lone:
+                    raise LayoutError(f"{self.location}: {error.reason}.") from error
+                skipped[path] = error.reason
+                continue
+            skipped.update((f"{path}/{member}", reason) for member, reason in archive.skipped if not is_junk(member))
+            for member, size in archive.members():
+                if not is_junk(member):
+                    add(f"{path}/{member}", size, mtime, depth)
+
+        entries.sort()
+        paths = [path for path, _, _ in entries]
+        for stem, parts in foreign.items():
+            below = bisect_left(paths, stem + "/")
+            unpacked = below < len(paths) and paths[below].startswith(stem + "/")
+            if not unpacked:
+                volume = first_volume(parts)
+                others = f" ({len(parts)} parts)" if len(parts) > 1 else ""
+                skipped[volume] = (
+                    f"this kind of archive is not read in place{others}; unpack it: `{unpack_command(volume)}`"
+                )
+        listed = tuple(Skipped(PurePosixPath(path), skipped[path]) for path in sorted(skipped))
+        if not paths:
+            raise LayoutError(f"{self.location}: expected the official download. {what_is_there(paths, listed)}")
+        names = [path if path.isascii() else unicodedata.normalize("NFC", path) for path in paths]
+        sizes = array("q", (size for _, size, _ in entries))
+        mtimes = array("q", (mtime for _, _, mtime in entries))
+        return _Listing(paths, names, sizes, mtimes, listed)
+
+
+def _reopen(location: str, cache: Path | None) -> RawRoot:
+    return RawRoot(storage_of(location), cache)
+
+
+def _listed(patterns: Sequence[str]) -> str:
+    return " or ".join(patterns)
+
+
+def _path_of(file: RawFile | PurePosixPath | str, location: str) -> str:
+    if isinstance(file, RawFile):
+        if file.missing:
+            raise LayoutError(f"{location}: {file.path} is named by a label file and is not there.")
+        return str(file.path)
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts:
+        raise LayoutError(f"{location}: {file} is not a path inside the raw root.")
+    return str(path)

@@ -1,0 +1,247 @@
+"""Readers of label files: tables, JSON and lists, read strictly, every cell a string."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date, datetime, time
+from itertools import islice
+from typing import Any
+
+import openpyxl
+
+from med_mat.errors import LayoutError
+from med_mat.raw import RawFile, RawRoot
+from med_mat.sample import Split
+
+_TITLE_ROWS = 50
+_SPLITS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def csv_rows(
+    raw: RawRoot,
+    *patterns: str,
+    columns: Collection[str],
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    header: Sequence[str] | None = None,
+) -> Iterator[dict[str, str]]:
+    """Rows of a delimited text file, as column name to value.
+
+    Names and values come without surrounding white space; spaces after a delimiter are skipped, so that ``" "``
+    reads columns that several spaces align. A byte order mark is dropped. Blank rows, and empty cells beyond the
+    last column, are left out; cells that a short row lacks are empty. Columns without a name, and columns that
+    share a name, are left out unless they are required.
+
+    Args:
+        raw: The raw root.
+        patterns: Where the file is (see ``RawRoot.one``).
+        columns: Names of the columns that must be there.
+        delimiter: One character.
+        encoding: As Python names it.
+        header: Column names of a file that has no header row; ``columns`` are among them.
+
+    Raises:
+        LayoutError: The file is not there, or not in this encoding; a required column is absent, ambiguous, or cut
+            off in a row; a row has more cells than the header; a quotation mark is not closed.
+    """
+    file = raw.one(*patterns)
+    text = _text(raw, file, encoding)
+    # Reports of patients and outlines of lesions exceed the default limit of 128 KiB a cell.
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    place = f"{raw.location}: {file.path}"
+
+    def numbered() -> Iterator[tuple[int, list[str]]]:
+        while True:
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                raise LayoutError(f"{place}, line {reader.line_num}: not a table ({error}).") from error
+            if row is None:
+                return
+            yield reader.line_num, row
+
+    yield from _table(numbered(), columns, header, place, "line", title_rows=1)
+
+
+def sheet_rows(
+    raw: RawRoot,
+    *patterns: str,
+    columns: Collection[str],
+    sheet: str | int = 0,
+    header: Sequence[str] | None = None,
+) -> Iterator[dict[str, str]]:
+    """Rows of an Excel sheet (.xlsx), as column name to value; see ``csv_rows`` for what is left out.
+
+    The header is the first of the first 50 rows that holds all required columns, since sheets often bear titles
+    above their table. Values of formulas are those that the file stores. Whole numbers have no decimal point
+    (``12``), dates are ISO (``2020-01-31``, with the time where it is not midnight), truth values are ``TRUE`` and
+    ``FALSE``.
+
+    Args:
+        raw: The raw root.
+        patterns: Where the file is (see ``RawRoot.one``).
+        columns: Names of the columns that must be there.
+        sheet: Name of the sheet, or its number from 0.
+        header: Column names of a sheet that has no header row; ``columns`` are among them.
+
+    Raises:
+        LayoutError: The file is not there or not an .xlsx; there is no such sheet; or the table does not fit (see
+            ``csv_rows``).
+    """
+    file = raw.one(*patterns)
+    place = f"{raw.location}: {file.path}"
+    with raw.open_file(file) as stream:
+        try:
+            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+            raise LayoutError(
+                f"{place}: not an .xlsx workbook ({error}). An old .xls has to be saved as .xlsx first."
+            ) from error
+        names: list[str] = book.sheetnames
+        index = sheet if isinstance(sheet, int) else names.index(sheet) if sheet in names else len(names)
+        if index >= len(names):
+            raise LayoutError(f"{place}: no sheet {sheet!r}; there are {', '.join(map(repr, names))}.")
+        worksheet = book[names[index]]
+        # The size that a sheet claims is often wrong, and would cut rows off.
+        worksheet.reset_dimensions()
+        rows = ([_cell(value) for value in row] for row in worksheet.iter_rows(values_only=True))
+        yield from _table(enumerate(rows, 1), columns, header, place, "row", title_rows=_TITLE_ROWS)
+
+
+def json_file(raw: RawRoot, *patterns: str) -> Any:
+    """Content of a JSON file (UTF-8, UTF-16 or UTF-32).
+
+    Raises:
+        LayoutError: The file is not there or not JSON, or an object in it has a name twice, so that a value would
+            be lost.
+    """
+    file = raw.one(*patterns)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise LayoutError(f"{raw.location}: {file.path}: an object has the name {twice!r} twice.")
+        return result
+
+    try:
+        return json.loads(raw.read(file), object_pairs_hook=unique)
+    except ValueError as error:
+        raise LayoutError(f"{raw.location}: {file.path}: not JSON ({error}).") from error
+
+
+def text_lines(raw: RawRoot, *patterns: str, encoding: str = "utf-8") -> list[str]:
+    """Lines of a text file without surrounding white space; blank ones are left out.
+
+    Raises:
+        LayoutError: The file is not there or not in this encoding.
+    """
+    text = _text(raw, raw.one(*patterns), encoding)
+    stripped = (line.strip() for line in io.StringIO(text, newline=None))
+    return [line for line in stripped if line]
+
+
+def official_split(word: str) -> Split:
+    """The split that a release's own word means: ``Training_Set`` is train, ``val`` validation, ``Testing`` test.
+
+    Raises:
+        ValueError: The word is none of train, training, val, valid, validation, dev, test, testing, in any case and
+            with or without ``set`` after it.
+    """
+    plain = re.sub(r"[\s_-]*set$", "", word.strip().casefold())
+    if plain not in _SPLITS:
+        raise ValueError(f"{word!r} does not name a split (train, validation or test)")
+    return _SPLITS[plain]
+
+
+def _text(raw: RawRoot, file: RawFile, encoding: str) -> str:
+    data = raw.read(file)
+    marked = encoding.lower().replace("_", "-") in ("utf-8", "utf8") and data.startswith(b"\xef\xbb\xbf")
+    try:
+        return data[3:].decode(encoding) if marked else data.decode(encoding)
+    except UnicodeDecodeError as error:
+        offset = error.start + 3 * marked
+        raise LayoutError(
+            f"{raw.location}: {file.path}: not {encoding} at byte {offset} (0x{data[offset]:02x}). "
+            "Read it with the encoding that it has."
+        ) from error
+
+
+def _table(
+    rows: Iterable[tuple[int, list[str]]],
+    columns: Collection[str],
+    header: Sequence[str] | None,
+    place: str,
+    unit: str,
+    title_rows: int,
+) -> Iterator[dict[str, str]]:
+    required = set(columns)
+    stripped = ((number, [cell.strip() for cell in row]) for number, row in rows)
+    filled = ((number, row) for number, row in stripped if any(row))
+    if header is None:
+        candidates: list[list[str]] = []
+        for _, row in islice(filled, title_rows):
+            candidates.append(row)
+            if required <= set(row):
+                break
+        if not candidates:
+            raise LayoutError(f"{place}: empty; expected a table with the columns {_quoted(sorted(required))}.")
+        names = candidates[-1] if required <= set(candidates[-1]) else candidates[0]
+    else:
+        names = list(header)
+    missing = sorted(required - set(names))
+    if missing:
+        raise LayoutError(
+            f"{place}: expected the columns {_quoted(sorted(required))}; {_quoted(missing)} not found. "
+            f"There are {_quoted(names)}."
+        )
+    twice = sorted(name for name in required if names.count(name) > 1)
+    if twice:
+        raise LayoutError(f"{place}: there is more than one column {_quoted(twice)}.")
+    taken = {name: index for index, name in enumerate(names) if name in required or (name and names.count(name) == 1)}
+    needed = max((taken[name] for name in required), default=-1)
+    for number, row in filled:
+        while len(row) > len(names) and not row[-1]:
+            row.pop()
+        if len(row) > len(names):
+            raise LayoutError(f"{place}, {unit} {number}: {len(row)} cells, the header has {len(names)}.")
+        if len(row) <= needed:
+            raise LayoutError(f"{place}, {unit} {number}: {len(row)} cells, {needed + 1} are needed.")
+        row += [""] * (len(names) - len(row))
+        yield {name: row[index] for name, index in taken.items()}
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).upper()
+        case float() if value.is_integer():
+            return str(int(value))
+        case datetime() if value.time() == time():
+            return value.date().isoformat()
+        case datetime() | date() | time():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))

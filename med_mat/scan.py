@@ -1,0 +1,176 @@
+"""Scan: every picture of a raw root decoded in full, once: hashes, size, and what does not decode."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from med_mat.engine import run
+from med_mat.errors import MedMatError
+from med_mat.files import write_table
+from med_mat.raw import RawRoot
+from med_mat.schema import SCAN
+
+SCAN_VERSION = 1
+_VERSION_KEY = b"med_mat_scan"
+_UNIT_PICTURES = 128
+_UNIT_BYTES = 64 << 20
+
+Place = tuple[str, int]
+"""Raw path and frame, -1 for none: a picture's place in a raw root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture to look at, with the state of its file when the raw root was listed."""
+
+    raw_path: str
+    frame: int | None
+    size: int
+    mtime_ns: int
+
+    @property
+    def place(self) -> Place:
+        """Raw path and frame."""
+        return self.raw_path, -1 if self.frame is None else self.frame
+
+
+@dataclass(frozen=True, slots=True)
+class ScanUnit:
+    """Some pictures of one raw root."""
+
+    raw: RawRoot
+    pictures: tuple[Picture, ...]
+
+
+def scan_unit(unit: ScanUnit) -> list[dict[str, Any]]:
+    """Decodes the pictures of a unit; one line of ``schema.SCAN`` each."""
+    return [_look_at(unit.raw, picture) for picture in unit.pictures]
+
+
+def _look_at(raw: RawRoot, picture: Picture) -> dict[str, Any]:
+    from med_mat.images import examine
+
+    line: dict[str, Any] = {
+        "raw_path": picture.raw_path,
+        "frame": picture.frame,
+        "size": picture.size,
+        "mtime_ns": picture.mtime_ns,
+    }
+    try:
+        data = raw.read(PurePosixPath(picture.raw_path))
+        line["raw_sha256"] = hashlib.sha256(data).hexdigest()
+        seen = examine(data, frame=picture.frame)
+    except (MedMatError, OSError) as error:
+        return {**line, "error": str(error)}
+    facts = seen.facts
+    return {
+        **line,
+        "pixel_hash": seen.pixel_hash,
+        "perceptual_hash": seen.perceptual_hash,
+        "width": facts.width,
+        "height": facts.height,
+        "format": facts.format,
+        "mode": facts.mode,
+        "rule": facts.rule,
+        "published_bytes": facts.published_bytes,
+    }
+
+
+def scan(
+    raw: RawRoot,
+    index: pa.Table,
+    out: Path,
+    *,
+    workers: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> pa.Table:
+    """Scans the pictures of an index, but for those that an earlier scan saw in the same state.
+
+    The state of a file is its path, size and modification time. A scan that is stopped goes on where it stopped.
+
+    Args:
+        raw: The raw root.
+        index: Columns of ``schema.INDEX``.
+        out: The scan's Parquet file; parts of an unfinished scan lie in a folder beside it.
+        workers: Number of processes.
+        progress: Called with the number of pictures done, for each step.
+
+    Returns:
+        Columns of ``schema.SCAN``, one line per picture of the index, in order of path and frame.
+    """
+    pictures = [Picture(**line) for line in index.select(["raw_path", "frame", "size", "mtime_ns"]).to_pylist()]
+    pictures.sort(key=lambda picture: picture.place)
+    parts = out.with_suffix(".parts")
+    known = _known(out, parts)
+    fresh = [picture for picture in pictures if known.get(picture.place) != (picture.size, picture.mtime_ns)]
+    progress(len(pictures) - len(fresh))
+    if fresh:
+        # Parts are numbered on from those of an earlier, unfinished scan.
+        number = len(list(parts.glob("*.parquet")))
+        for lines in run(scan_unit, _units(raw, fresh), workers):
+            write_table(parts / f"{number:06d}.parquet", _with_version(pa.Table.from_pylist(lines, schema=SCAN)))
+            number += 1
+            progress(len(lines))
+    table = _merge(out, parts, pictures)
+    write_table(out, table)
+    for path in parts.glob("*.parquet"):
+        path.unlink()
+    if parts.is_dir():
+        parts.rmdir()
+    return table
+
+
+def _units(raw: RawRoot, pictures: Sequence[Picture]) -> Iterator[ScanUnit]:
+    unit: list[Picture] = []
+    size = 0
+    for picture in pictures:
+        if unit and (len(unit) == _UNIT_PICTURES or size + picture.size > _UNIT_BYTES):
+            yield ScanUnit(raw, tuple(unit))
+            unit, size = [], 0
+        unit.append(picture)
+        size += picture.size
+    if unit:
+        yield ScanUnit(raw, tuple(unit))
+
+
+def _stored(out: Path, parts: Path) -> Iterator[pa.Table]:
+    for path in [out, *sorted(parts.glob("*.parquet"))]:
+        if path.is_file():
+            table = pq.read_table(path)
+            if (table.schema.metadata or {}).get(_VERSION_KEY) == str(SCAN_VERSION).encode():
+                yield table
+
+
+def _with_version(table: pa.Table) -> pa.Table:
+    return table.replace_schema_metadata({_VERSION_KEY: str(SCAN_VERSION).encode()})
+
+
+def _places(table: pa.Table) -> list[Place]:
+    frames = pc.fill_null(table["frame"], -1)
+    return list(zip(table["raw_path"].to_pylist(), frames.to_pylist(), strict=True))
+
+
+def _known(out: Path, parts: Path) -> dict[Place, tuple[int, int]]:
+    known: dict[Place, tuple[int, int]] = {}
+    for table in _stored(out, parts):
+        states = zip(table["size"].to_pylist(), table["mtime_ns"].to_pylist(), strict=True)
+        known.update(zip(_places(table), states, strict=True))
+    return known
+
+
+def _merge(out: Path, parts: Path, pictures: Sequence[Picture]) -> pa.Table:
+    stored = list(_stored(out, parts))
+    if not stored:
+        return _with_version(SCAN.empty_table())
+    table = pa.concat_tables(stored)
+    # A later part saw a later state of the file: the last line of a place counts.
+    line_of = {place: line for line, place in enumerate(_places(table))}
+    return _with_version(table.take([line_of[picture.place] for picture in pictures]))
