@@ -11,7 +11,7 @@ COLUMNS = ["Image Index", "Finding Labels", "Patient ID", "Patient Age", "Patien
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
     # The archive holds the pictures twice, at different depths: their names alone tell them apart.
-    images = raw.find("[0-9]*_[0-9]*.png", optional=True)
+    images = raw.find("[0-9]*_[0-9]*.png")
     for row in csv_rows(raw, "sample_labels.csv", columns=COLUMNS):
         yield Sample(
             images[row["Image Index"]],

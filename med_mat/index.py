@@ -272,7 +272,8 @@ class _Collector:
         for copy in raw.copies:
             self.claimed.add(copy.other.path)
             if copy.other.size == copy.kept.size:
-                self.left_out["second copy of the same file in the raw root"] += 1
+                if is_picture(copy.other):
+                    self.left_out["second copy of the same file in the raw root"] += 1
             else:
                 self.note(
                     "key_clash",

@@ -532,10 +532,12 @@ def _background(style: Style, seed: str, size: tuple[int, int]) -> Plane:
     half = _between(draws, -0.09, 0.09)
     zoom = _between(draws, 0.85, 1.1)
     cosine, sine = zoom * (1 - half * half) / (1 + half * half), zoom * 2 * half / (1 + half * half)
-    x, y = x - _between(draws, -0.08, 0.08), y - _between(draws, -0.08, 0.08)
+    x, y = x - _between(draws, -0.1, 0.1), y - _between(draws, -0.1, 0.1)
     x, y = x * cosine + y * sine, y * cosine - x * sine
     light = _PAINTERS[style](x, y, draws)
-    lamp = x * _between(draws, -0.16, 0.16) + y * _between(draws, -0.16, 0.16) + _between(draws, 0.9, 1.08)
+    # Uneven light, so that pictures of one style are no near-duplicates of one another.
+    lamp = x * _between(draws, -0.25, 0.25) + y * _between(draws, -0.25, 0.25) + _between(draws, 0.9, 1.08)
+    lamp = lamp + x * y * _between(draws, -0.25, 0.25) + (x * x - y * y) * _between(draws, -0.12, 0.12)
     return light * lamp
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -43,7 +44,7 @@ def csv_rows(
 
     Names and values come without surrounding white space; spaces after a delimiter are skipped, so that ``" "``
     reads columns that several spaces align. A byte order mark is dropped. Blank rows, and empty cells beyond the
-    last column, are left out; cells that a short row lacks are empty. Columns without a name, and columns that
+    last column, are left out; cells that a short row lacks are empty, if they are not required. Columns without a name, and columns that
     share a name, are left out unless they are required.
 
     Args:
@@ -75,7 +76,7 @@ def csv_rows(
                 return
             yield reader.line_num, row
 
-    yield from _table(numbered(), columns, header, place, "line", title_rows=1)
+    yield from _table(numbered(), columns, header, place, "line")
 
 
 def sheet_rows(
@@ -120,7 +121,7 @@ def sheet_rows(
         # The size that a sheet claims is often wrong, and would cut rows off.
         worksheet.reset_dimensions()
         rows = ([_cell(value) for value in row] for row in worksheet.iter_rows(values_only=True))
-        yield from _table(enumerate(rows, 1), columns, header, place, "row", title_rows=_TITLE_ROWS)
+        yield from _table(enumerate(rows, 1), columns, header, place, "row", title_rows=_TITLE_ROWS, padded=True)
 
 
 def json_file(raw: RawRoot, *patterns: str) -> Any:
@@ -172,7 +173,7 @@ def official_split(word: str) -> Split:
 
 def _text(raw: RawRoot, file: RawFile, encoding: str) -> str:
     data = raw.read(file)
-    marked = encoding.lower().replace("_", "-") in ("utf-8", "utf8") and data.startswith(b"\xef\xbb\xbf")
+    marked = codecs.lookup(encoding).name == "utf-8" and data.startswith(codecs.BOM_UTF8)
     try:
         return data[3:].decode(encoding) if marked else data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -189,7 +190,8 @@ def _table(
     header: Sequence[str] | None,
     place: str,
     unit: str,
-    title_rows: int,
+    title_rows: int = 1,
+    padded: bool = False,
 ) -> Iterator[dict[str, str]]:
     required = set(columns)
     stripped = ((number, [cell.strip() for cell in row]) for number, row in rows)
@@ -221,7 +223,8 @@ def _table(
             row.pop()
         if len(row) > len(names):
             raise LayoutError(f"{place}, {unit} {number}: {len(row)} cells, the header has {len(names)}.")
-        if len(row) <= needed:
+        # A sheet does not store empty cells; a text file that lacks a delimiter is cut off.
+        if len(row) <= needed and not padded:
             raise LayoutError(f"{place}, {unit} {number}: {len(row)} cells, {needed + 1} are needed.")
         row += [""] * (len(names) - len(row))
         yield {name: row[index] for name, index in taken.items()}

@@ -175,12 +175,7 @@ def _tile(item: Cell, side: int, colours: dict[str, Colour]) -> Image.Image:
         return _absent(side)
     picture = _shown(item.image, side)
     if item.mask is not None:
-        if item.mask.size != item.image.size:
-            raise SheetError(
-                f"{item.caption}: the mask has {_pixels(item.mask)}, the picture {_pixels(item.image)}; "
-                "a mask is a label map of its picture's size"
-            )
-        picture = _masked(picture, item.mask)
+        picture = _masked(picture, _label_map(item.mask, item.image, item.caption))
     tile = Image.new("RGB", (side, side), _NEUTRAL)
     left, top = (side - picture.width) // 2, (side - picture.height) // 2
     tile.paste(picture, (left, top))
@@ -223,20 +218,32 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _stretched(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
     finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
+    if not finite.size:
+        return Image.new("L", image.size)
+    low, high = np.percentile(finite, (0.5, 99.5))
     if high <= low:
         # Nearly all pixels are equal: what little differs is all that there is to see.
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        low, high = finite.min(), finite.max()
     span = high - low if high > low else 1.0
     levels = np.clip((np.nan_to_num(values, nan=low) - low) / span, 0.0, 1.0) * 255.0
     return Image.fromarray(np.rint(levels).astype(np.uint8))
 
 
-def _masked(picture: Image.Image, mask: Image.Image) -> Image.Image:
-    indexed = mask.convert("L").point(lambda value: 1 if value else 0) if mask.mode == "1" else mask
-    if indexed.mode not in ("L", "P"):
-        raise SheetError(f"a mask of mode {mask.mode}: expected a label map of mode 1, L or P")
-    values = np.asarray(indexed.resize(picture.size, Image.Resampling.NEAREST))
+def _label_map(mask: Image.Image, image: Image.Image, caption: str) -> Image.Image:
+    if mask.size != image.size:
+        raise SheetError(
+            f"{caption}: the mask has {_pixels(mask)}, the picture {_pixels(image)}; "
+            "a mask is a label map of its picture's size"
+        )
+    if mask.mode == "1":
+        return Image.fromarray(np.asarray(mask).astype(np.uint8))
+    if mask.mode in ("L", "P"):
+        return mask
+    raise SheetError(f"{caption}: a mask of mode {mask.mode}; expected a label map of mode 1, L or P")
+
+
+def _masked(picture: Image.Image, label_map: Image.Image) -> Image.Image:
+    values = np.asarray(label_map.resize(picture.size, Image.Resampling.NEAREST))
     labelled = values > 0
     tints = np.array(PALETTE, np.uint8)[(values.astype(np.int16) - 1) % len(PALETTE)]
     pixels = np.asarray(picture).copy()
@@ -266,7 +273,8 @@ def _draw_boxes(tile: Image.Image, place: tuple[int, int, int, int], item: Cell,
         # A dark line outside the coloured one keeps it visible on a picture of its own colour.
         draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=_INK)
         draw.rectangle((x0, y0, x1, y1), outline=colour, width=2)
-        tags.append((label, colour, x0, y0, y1))
+        if label:
+            tags.append((label, colour, x0, y0, y1))
     for label, colour, x0, y0, y1 in tags:
         _tag(draw, tile.size, label, colour, x0, y0, y1)
 

@@ -1,7 +1,8 @@
 """What is published of an image file.
 
 Two stages use this package: the scan calls :func:`examine` once per raw file, the encode stage calls
-:func:`publish`. All functions are pure: bytes in, facts or bytes out. ``docs/images.md`` has the rule of each format.
+:func:`publish`. All functions are pure: bytes in, facts or bytes out. ``docs/images.md`` has the rule of each
+format.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from PIL import Image
 from med_mat.images import png
 from med_mat.images.facts import Block, Examined, Facts
 from med_mat.images.hashes import both_hashes, perceptual_hash, pixel_hash
-from med_mat.images.prepare import decoded, prepare
+from med_mat.images.prepare import count, decoded, metadata, prepare
+from med_mat.images.rules import RULES
 
 __all__ = [
+    "RULES",
     "Block",
     "Examined",
     "Facts",
+    "dropped",
     "examine",
+    "frame_count",
     "perceptual_hash",
     "pixel_hash",
     "pixels",
@@ -30,8 +35,8 @@ def examine(data: bytes, *, frame: int | None = None) -> Examined:
 
     Args:
         data: The whole raw file.
-        frame: Frame, page or slice, from 0. None is the only picture or the first; DICOM and NIfTI files that hold
-            several must be told which.
+        frame: Frame, page or slice, from 0. None is the only picture or the first; DICOM and NIfTI files that
+            hold several must be told which.
 
     Raises:
         ImageError: The file is empty, truncated, damaged, no picture, too large, or lacks the frame.
@@ -47,9 +52,7 @@ def examine(data: bytes, *, frame: int | None = None) -> Examined:
         height=image.height,
         passed_through=encoded is not None,
         rule=prepared.rule,
-        published_bytes=(
-            image.width * image.height * len(image.getbands()) if encoded is None else len(encoded)
-        ),
+        published_bytes=(image.width * image.height * len(image.getbands()) if encoded is None else len(encoded)),
         frames=prepared.frames,
     )
     return Examined(facts, exact, perceptual)
@@ -87,3 +90,27 @@ def pixels(data: bytes, *, frame: int | None = None) -> Image.Image:
         ImageError: As for :func:`examine`.
     """
     return decoded(prepare(data, frame))
+
+
+def frame_count(data: bytes) -> int:
+    """How many frames, pages or slices a file holds that ``frame`` can name, without decoding pixels.
+
+    Args:
+        data: The whole raw file.
+
+    Raises:
+        ImageError: The file is no picture, or damaged.
+    """
+    return count(data)
+
+
+def dropped(data: bytes) -> tuple[Block, ...]:
+    """What of a file is not published: names and sizes of metadata, never their content.
+
+    Args:
+        data: The whole raw file.
+
+    Raises:
+        ImageError: The file is no picture, or damaged.
+    """
+    return metadata(data)

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import gdcm
@@ -18,16 +23,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset, dcmread
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.multival import MultiValue
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
-    HTJ2K,
     JPEG2000,
-    RLELossless,
     UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -36,6 +39,7 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
+    RLELossless,
 )
 
 from med_mat.errors import ImageError
@@ -46,20 +50,18 @@ from med_mat.images.guard import check_size, decoding, pick_frame
 # One decoder per transfer syntax, named so that pixels do not depend on what else is installed.
 _DECODERS: dict[UID, str] = {
     JPEGBaseline8Bit: "pillow",
-    JPEGExtended12Bit: "gdcm",
+    JPEGExtended12Bit: "pillow",
     JPEGLossless: "gdcm",
     JPEGLosslessSV1: "gdcm",
     JPEGLSLossless: "gdcm",
     JPEGLSNearLossless: "gdcm",
-    JPEG2000Lossless: "pylibjpeg",
-    JPEG2000: "pylibjpeg",
-    HTJ2KLossless: "pylibjpeg",
-    HTJ2KLosslessRPCL: "pylibjpeg",
-    HTJ2K: "pylibjpeg",
+    JPEG2000Lossless: "gdcm",
+    JPEG2000: "gdcm",
     RLELossless: "pydicom",
 }
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_STDERR = threading.Lock()
 _TABLE_LIMIT = 1 << 17  # stored values that are looked up in a table rather than computed pixel by pixel
 
 # What these libraries say of odd files belongs in an application's log, not on standard error.
@@ -115,7 +117,8 @@ class Table:
         if first > 0x7FFF and values.size and values.min() < 0:
             first -= 1 << 16  # a negative number that was read as unsigned
         index = np.clip(np.rint(values) - first, 0, len(self.entries) - 1).astype(np.int64)
-        return self.entries[index]
+        found: npt.NDArray[np.float64] = self.entries[index]
+        return found
 
 
 def prepare(data: bytes, frame: int | None) -> Prepared:
@@ -126,15 +129,15 @@ def prepare(data: bytes, frame: int | None) -> Prepared:
         frame: From 0; must be named where the file holds several.
 
     Raises:
-        ImageError: No pixels, damaged, too large, no such frame, or a photometric interpretation that is no picture.
+        ImageError: No pixels, damaged, too large, no such frame, or a photometric interpretation that is no
+        picture.
     """
     with decoding("DICOM"):
         dataset = _read(data)
         frames = _frames(dataset)
         wanted = pick_frame(frame, frames, "DICOM", default=None)
         check_size(int(dataset.Columns), int(dataset.Rows))
-        decoder = _DECODERS.get(dataset.file_meta.get("TransferSyntaxUID", ""), "")
-        stored = pixel_array(dataset, index=wanted, decoding_plugin=decoder)
+        stored = _stored(dataset, wanted)
         if stored.ndim == 3 and stored.shape[0] == 1:
             stored = stored[0]
         interpretation = str(dataset.get("PhotometricInterpretation", "")).upper()
@@ -183,8 +186,8 @@ def metadata(data: bytes) -> tuple[Block, ...]:
 def _read(data: bytes) -> Dataset:
     # force: files without the 128 bytes of preamble are told by their first element, see formats.sniff
     dataset = dcmread(BytesIO(data), force=True)
-    if not any(name in dataset for name in _PIXELS):
-        raise ImageError("the DICOM file holds no pixels (a report, a directory, or not DICOM at all)")
+    if not any(name in dataset for name in _PIXELS) or "Rows" not in dataset or "Columns" not in dataset:
+        raise ImageError("the DICOM file holds no picture (a report, a directory, or not DICOM at all)")
     if "TransferSyntaxUID" not in dataset.file_meta:
         # Only files without a meta header: what the reader found out about the data set holds for the pixels.
         implicit, little = dataset.original_encoding
@@ -197,10 +200,38 @@ def _frames(dataset: Dataset) -> int:
     return int(dataset.get("NumberOfFrames", None) or 1)
 
 
+def _stored(dataset: Dataset, frame: int) -> npt.NDArray[Any]:
+    """Values of one frame as they are stored, (rows, columns) or (rows, columns, 3); YBR already made RGB."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
+        raise ImageError("a DICOM file of 12-bit lossy JPEG, which no decoder at hand reads: convert it
+        first")
+    if syntax.is_compressed and syntax not in _DECODERS:
+        raise ImageError(f"a DICOM file of transfer syntax {syntax.name}, which is not read: convert it
+        first")
+    with _silent() if _DECODERS.get(syntax) == "gdcm" else nullcontext():
+        return pixel_array(dataset, index=frame, decoding_plugin=_DECODERS.get(syntax, ""))
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what the C libraries within GDCM print of damaged data off the terminal; they offer no other
+    way.""" with _STDERR, Path(os.devnull).open("wb") as nowhere:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        try:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
 def _palette(stored: npt.NDArray[Any], dataset: Dataset) -> Image.Image:
     colours = apply_color_lut(stored, dataset)[..., :3]
     # Tables of 8-bit colours are often stored in 16-bit words.
-    return flatten.from_array(intensity.high_byte(colours) if colours.max() > 255 else colours.astype(np.uint8))
+    return flatten.from_array(intensity.high_byte(colours) if colours.max() > 255 else
+    colours.astype(np.uint8))
 
 
 def _colour(stored: npt.NDArray[Any], dataset: Dataset) -> Image.Image:
@@ -209,7 +240,7 @@ def _colour(stored: npt.NDArray[Any], dataset: Dataset) -> Image.Image:
 
 
 def _gray(stored: npt.NDArray[Any], dataset: Dataset, frame: int) -> tuple[npt.NDArray[np.uint8], str]:
-    """Show a frame of stored values in 8 bits as if it were MONOCHROME2, and name the rule that was applied."""
+    """Show a frame of stored values in 8 bits as if it were MONOCHROME2, and name the rule applied."""
     source = _functional(dataset, frame, "PixelValueTransformationSequence") or dataset
 
     def modality(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -284,10 +315,9 @@ def _window(source: Dataset) -> Window | None:
 
 
 def _first(value: Any) -> float | None:
-    if value is None or value == "":
-        return None
-    many = isinstance(value, (list, tuple)) or hasattr(value, "__iter__")
-    return float(next(iter(value))) if many else float(value)
+    if isinstance(value, MultiValue):
+        value = next(iter(value), None)
+    return None if value is None else float(value)
 
 
 def _functional(dataset: Dataset, frame: int, name: str) -> Dataset | None:
@@ -307,7 +337,7 @@ def _functional(dataset: Dataset, frame: int, name: str) -> Dataset | None:
 def _by_table(
     stored: npt.NDArray[Any], show: Callable[[npt.NDArray[Any]], npt.NDArray[np.uint8]]
 ) -> npt.NDArray[np.uint8]:
-    """Apply a function of single values: once per value that may occur, not once per pixel, where that is less."""
+    """Apply a function of single values: once per value that may occur, where that is cheaper."""
     if stored.dtype.kind in "iu":
         low, high = int(stored.min()), int(stored.max())
         if high - low < _TABLE_LIMIT:

@@ -12,10 +12,11 @@ class Facts:
     """Facts of one picture (one frame), as it is published.
 
     Attributes:
-        format: Format of the raw file by content: ``JPEG``, ``PNG``, ``TIFF``, ``BMP``, ``GIF``, ``PPM``, ``WEBP``,
-            ``JPEG2000``, ``DICOM`` or ``NIFTI``.
-        mode: Pillow mode of the published picture: ``1``, ``L``, ``LA``, ``P``, ``RGB`` or ``RGBA``. ``LA`` and
-            ``RGBA`` are opaque; with ``1`` and ``P`` they occur only in PNG files that are passed through.
+        format: Format of the raw file by content: ``JPEG``, ``PNG``, ``TIFF``, ``BMP``, ``GIF``, ``PPM``,
+            ``WEBP``, ``JPEG2000``, ``DICOM`` or ``NIFTI``.
+        mode: Pillow mode of the published picture: ``1``, ``L``, ``LA``, ``P``, ``RGB`` or ``RGBA``. ``LA``
+            and ``RGBA`` are opaque; with ``1`` and ``P`` they occur only in PNG files that are passed
+            through.
         width: Pixels of a row, after orientation.
         height: Rows, after orientation.
         passed_through: The published bytes are the raw ones but for metadata.

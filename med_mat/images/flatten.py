@@ -21,9 +21,9 @@ def alpha_in_use(image: Image.Image) -> bool:
 def opaque(image: Image.Image) -> Image.Image:
     """Lay the picture on white, as a web page does, and drop its alpha.
 
-    Readers that ask for RGB get the colours under transparent pixels, which are mostly black: black strokes on a
-    transparent ground would be a black picture. A picture that is transparent everywhere shows its colours instead,
-    for then the alpha channel is an unused byte (32-bit BMP).
+    Readers that ask for RGB get the colours under transparent pixels, which are mostly black: black strokes
+    on a transparent ground would be a black picture. A picture that is transparent everywhere shows its
+    colours instead, for then the alpha channel is an unused byte (32-bit BMP).
 
     Args:
         image: A picture for which :func:`has_alpha` holds.
@@ -43,15 +43,16 @@ def opaque(image: Image.Image) -> Image.Image:
 
 
 def _alpha(image: Image.Image) -> Image.Image:
-    return image.convert("RGBA").getchannel("A")
+    return (image if "A" in image.getbands() else image.convert("RGBA")).getchannel("A")
 
 
 def to_published(image: Image.Image) -> Image.Image:
     """Convert a decoded 8-bit picture of any mode to ``L`` or ``RGB``, without metadata.
 
     Args:
-        image: Mode ``1``, ``L``, ``P``, ``RGB``, ``CMYK``, ``YCbCr``, ``LAB``, ``HSV`` or one of these with alpha.
-            Pictures of more than 8 bits (``I;16``, ``I``, ``F``) go through :mod:`med_mat.images.intensity` first.
+        image: Mode ``1``, ``L``, ``P``, ``RGB``, ``CMYK``, ``YCbCr``, ``LAB``, ``HSV`` or one of these with
+            alpha. Pictures of more than 8 bits (``I;16``, ``I``, ``F``) go through
+            :mod:`med_mat.images.intensity` first.
     """
     if has_alpha(image):
         return clear_info(opaque(image))

@@ -44,21 +44,21 @@ def sniff(data: bytes) -> str:
         data: The whole file (or at least its first 512 bytes).
 
     Returns:
-        One of the names listed at :class:`med_mat.images.Facts`, or ``GZIP`` for a gzip stream, which only NIfTI
-        files use.
+        One of the names listed at :class:`med_mat.images.Facts`, or ``GZIP`` for a gzip stream, which only
+        NIfTI files use.
 
     Raises:
         ImageError: The file is empty or is none of these formats; the message says what it seems to be.
     """
     if not data:
         raise ImageError("the file is empty (0 bytes): download it again")
+    if data[128:132] == b"DICM":
+        return "DICOM"  # first, for the 128 bytes before it may imitate a TIFF file
     for magic, name in _MAGIC:
         if data.startswith(magic):
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    if data[128:132] == b"DICM":
-        return "DICOM"
     if _PPM.match(data):
         return "PPM"
     if data[_NIFTI_MAGIC_AT : _NIFTI_MAGIC_AT + 4] in (b"n+1\x00", b"ni1\x00") or data[4:8] == b"n+2\x00":
@@ -81,9 +81,8 @@ def raise_if_not_a_picture(data: bytes) -> None:
         ImageError: The file is a web page, a text, an archive, a video or zeros only.
     """
     if _HTML.match(data):
-        raise ImageError(
-            "the file is an HTML page under an image's name (a failed download): download it again"
-        )
+        raise ImageError("the file is an HTML page under an image's name (a failed download): download it
+        again")
     for magic, name in _NOT_A_PICTURE:
         if data.startswith(magic):
             raise ImageError(f"the file is no picture but {name}")

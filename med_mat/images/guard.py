@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from med_mat.errors import ImageError
 
 MAX_PIXELS = 178_956_970
-"""Largest picture in pixels. Twice Pillow's default ``MAX_IMAGE_PIXELS``: the size from which on a reader's own
-Pillow refuses to open a picture, so that a larger one would be published in vain."""
+"""Largest picture in pixels. Twice Pillow's default ``MAX_IMAGE_PIXELS``: the size from which on a reader's
+own Pillow refuses to open a picture, so that a larger one would be published in vain."""
 
 
 @contextmanager
@@ -71,7 +71,5 @@ def pick_frame(frame: int | None, frames: int, what: str, *, default: int | None
             raise ImageError(f"the {what} file holds {frames} frames: name one, from 0 to {frames - 1}")
         return default or 0
     if not 0 <= frame < frames:
-        raise ImageError(
-            f"frame {frame} was asked of a {what} file that holds {frames} (from 0 to {frames - 1})"
-        )
+        raise ImageError(f"frame {frame} was asked of a {what} file that holds {frames} (from 0 to {frames - 1})")
     return frame

@@ -13,14 +13,15 @@ _PREVIEW = 128  # shorter side, in pixels, to which large pictures are averaged 
 def canonical(image: Image.Image) -> tuple[Image.Image, bytes]:
     """The picture in its plainest form and its bytes.
 
-    Bilevel becomes 0 and 255, a palette is looked up, alpha is dropped (published alpha is opaque), and three equal
-    channels become one.
+    Bilevel becomes 0 and 255, a palette is looked up, alpha is dropped (published alpha is opaque), and three
+    equal channels become one.
 
     Args:
         image: A published picture, mode ``1``, ``L``, ``LA``, ``P``, ``RGB`` or ``RGBA``.
 
     Returns:
-        The picture as ``L`` or ``RGB``, and its pixels row by row, channels side by side, one byte each, no padding.
+        The picture as ``L`` or ``RGB``, and its pixels row by row, channels side by side, one byte each, no
+        padding.
     """
     if image.mode in ("1", "LA"):
         image = image.convert("L")
@@ -36,10 +37,8 @@ def canonical(image: Image.Image) -> tuple[Image.Image, bytes]:
 def _is_gray(data: bytes) -> bool:
     """Whether every pixel of packed RGB bytes has three equal values."""
     pixels = np.frombuffer(data, np.uint8).reshape(-1, 3)
-    block = (
-        1 << 14
-    )  # colour shows within the first rows of most pictures: stop at the first block that has some
-    for start in range(0, len(pixels), block):
+    block = 1 << 14  # colour shows within the first rows of most pictures: stop at the first block that has
+    some for start in range(0, len(pixels), block):
         part = pixels[start : start + block]
         if not (np.array_equal(part[:, 0], part[:, 1]) and np.array_equal(part[:, 1], part[:, 2])):
             return False
@@ -50,10 +49,10 @@ def pixel_hash(image: Image.Image) -> str:
     """Exact fingerprint of the published pixels. Frozen: it never changes.
 
     It is XXH3-128 (seed 0) over the ASCII text ``f"{width}x{height}x{channels}:8"`` followed at once by the
-    canonical bytes: rows from top to bottom, pixels from left to right, one byte per channel, no padding. ``channels``
-    is 1 (gray) or 3 (red, green, blue). Bilevel pictures count as gray with 0 and 255, palettes are looked up, alpha
-    is dropped, and a picture whose three channels are equal in every pixel counts as gray. So the same picture
-    stored as gray, RGB, RGBA or palette has one hash.
+    canonical bytes: rows from top to bottom, pixels from left to right, one byte per channel, no padding.
+    ``channels`` is 1 (gray) or 3 (red, green, blue). Bilevel pictures count as gray with 0 and 255, palettes
+    are looked up, alpha is dropped, and a picture whose three channels are equal in every pixel counts as
+    gray. So the same picture stored as gray, RGB, RGBA or palette has one hash.
 
     Args:
         image: A published picture, see :func:`med_mat.images.pixels`.
@@ -67,8 +66,8 @@ def pixel_hash(image: Image.Image) -> str:
 def perceptual_hash(image: Image.Image) -> str:
     """Fingerprint that survives scaling and recompression: ``imagehash.phash`` with its defaults (64 bits).
 
-    A picture whose shorter side is at least 256 is first averaged in whole blocks of pixels to a shorter side of 128
-    to 255, then made gray; that is fast, and the same everywhere.
+    A picture whose shorter side is at least 256 is first averaged in whole blocks of pixels to a shorter side
+    of 128 to 255, then made gray; that is fast, and the same everywhere.
 
     Args:
         image: A published picture.
@@ -80,7 +79,7 @@ def perceptual_hash(image: Image.Image) -> str:
 
 
 def both_hashes(image: Image.Image) -> tuple[str, str]:
-    """:func:`pixel_hash` and :func:`perceptual_hash` of one picture, with the canonical form computed once."""
+    """:func:`pixel_hash` and :func:`perceptual_hash` of one picture, sharing its canonical form."""
     plain, data = canonical(image)
     return _exact(plain, data), _perceptual(plain)
 

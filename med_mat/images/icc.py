@@ -1,7 +1,7 @@
 """ICC profiles without words: the numbers that define the colours stay, names, dates and serial numbers go.
 
-Profiles of displays and scanners name their owner's machine, so a profile is never passed on as it came. The layout
-is that of ICC.1:2022, section 7.
+Profiles of displays and scanners name their owner's machine, so a profile is never passed on as it came. The
+layout is that of ICC.1:2022, section 7.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ _NUMERIC_TYPES = frozenset((b"XYZ ", b"curv", b"para", b"sf32", b"mft1", b"mft2"
 def clean(profile: bytes, space: bytes) -> bytes | None:
     """Rewrite a profile from its colour-defining numbers.
 
-    The description and the copyright that every profile must have are replaced by fixed words; the header keeps
-    version, class, colour spaces, rendering intent and illuminant, the rest of it is zero. Cleaning a clean profile
-    changes nothing.
+    The description and the copyright that every profile must have are replaced by fixed words; the header
+    keeps version, class, colour spaces, rendering intent and illuminant, the rest of it is zero. Cleaning a
+    clean profile changes nothing.
 
     Args:
         profile: The profile as found.
         space: Colour space of the picture: ``b"RGB "`` or ``b"GRAY"``.
 
     Returns:
-        The cleaned profile; None if it is damaged or is for another colour space (viewers ignore such a profile).
+        The cleaned profile; None if it is damaged or is for another colour space (viewers ignore such a
+        profile).
     """
     if not _HEADER + 4 <= len(profile) <= _LARGEST or profile[36:40] != b"acsp" or profile[16:20] != space:
         return None
@@ -81,13 +82,7 @@ def _assemble(header: bytes, tags: dict[bytes, bytes]) -> bytes:
 def _description(text: bytes, version4: bool) -> bytes:
     if version4:
         return _multi_localised(text)
-    return (
-        b"desc\x00\x00\x00\x00"
-        + struct.pack(">I", len(text) + 1)
-        + text
-        + b"\x00"
-        + bytes(4 + 4 + 2 + 1 + 67)
-    )
+    return b"desc\x00\x00\x00\x00" + struct.pack(">I", len(text) + 1) + text + b"\x00" + bytes(4 + 4 + 2 + 1 + 67)
 
 
 def _copyright(text: bytes, version4: bool) -> bytes:

@@ -1,9 +1,10 @@
 """From more than 8 bits to 8: which intensities become black and which white.
 
-The rule, for gray pictures that say nothing about how they are to be shown: values that already lie in 0..255 stay as
-they are; otherwise the 0.5th percentile becomes 0, the 99.5th becomes 255, and what lies between is scaled linearly.
-Percentiles, because one hot pixel or a burned-in letter would leave the picture black under a rule of minimum and
-maximum; and not the format's full range, because 16-bit medical files mostly hold 10 to 14 bits.
+The rule, for gray pictures that say nothing about how they are to be shown: values that already lie in 0..255
+stay as they are; otherwise the 0.5th percentile becomes 0, the 99.5th becomes 255, and what lies between is
+scaled linearly. Percentiles, because one hot pixel or a burned-in letter would leave the picture black under
+a rule of minimum and maximum; and not the format's full range, because 16-bit medical files mostly hold 10 to
+14 bits.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def to_8bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Apply the rule to one picture.
 
     Args:
-        values: Array of shape (height, width), integer or float. NaN and infinite values become 0 and do not count.
+        values: Array of shape (height, width), integer or float. NaN and infinite values become 0 and do not
+            count.
 
     Returns:
         Array of the same shape.
@@ -37,9 +39,7 @@ def to_8bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return scale(values, low, high)
 
 
-def value_range(
-    values: npt.NDArray[Any], excluded: npt.NDArray[np.bool_] | None = None
-) -> tuple[float, float]:
+def value_range(values: npt.NDArray[Any], excluded: npt.NDArray[np.bool_] | None = None) -> tuple[float, float]:
     """The values that become 0 and 255 under the rule.
 
     Args:
@@ -47,8 +47,8 @@ def value_range(
         excluded: Same shape; True where a value does not count (padding).
 
     Returns:
-        ``(0, 255)`` if every value lies there; else the two percentiles; minimum and maximum where the percentiles
-        coincide.
+        ``(0, 255)`` if every value lies there; else the two percentiles; minimum and maximum where the
+        percentiles coincide.
 
     Raises:
         ImageError: No value is left to look at.

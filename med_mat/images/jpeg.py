@@ -1,6 +1,7 @@
 """JPEG: passed through without its metadata; rare kinds and rotated pictures become PNG.
 
-The walk follows ITU-T T.81 (markers, annex B), JFIF 1.02, and the Exif, Adobe and ICC conventions for APPn segments.
+The walk follows ITU-T T.81 (markers, annex B), JFIF 1.02, and the Exif, Adobe and ICC conventions for APPn
+segments.
 """
 
 from __future__ import annotations
@@ -111,9 +112,9 @@ def _decode_rare(stripped: Stripped) -> Image.Image:
 def strip(data: bytes) -> Stripped:
     """Drop all metadata without touching a coded pixel.
 
-    Kept: tables, frame, scans, a JFIF header without thumbnail, the Adobe segment that says how colours are coded,
-    and a cleaned ICC profile. Dropped: every other APPn segment (EXIF, XMP, IPTC, maker notes, further pictures),
-    comments, and whatever lies between segments or after the end of the image.
+    Kept: tables, frame, scans, a JFIF header without thumbnail, the Adobe segment that says how colours are
+    coded, and a cleaned ICC profile. Dropped: every other APPn segment (EXIF, XMP, IPTC, maker notes, further
+    pictures), comments, and whatever lies between segments or after the end of the image.
 
     Raises:
         ImageError: The walk does not reach the end of the image, or the file lacks a frame or a scan.
@@ -130,7 +131,7 @@ def strip(data: bytes) -> Stripped:
     out = [b"\xff\xd8"]
     dropped: list[Block] = []
     orientation = 0
-    jfif_seen = adobe_seen = profile_written = False
+    jfif_seen = profile_written = False
     position = 2
     for segment in segments:
         if segment.start > position:
@@ -143,13 +144,7 @@ def strip(data: bytes) -> Stripped:
             out.append(b"\xff\xe0\x00\x10" + payload[:12] + b"\x00\x00")
             if size > _JFIF_SIZE + 4:
                 dropped.append(Block("JFIF thumbnail", size - _JFIF_SIZE - 4))
-        elif (
-            marker == _APP14
-            and payload.startswith(b"Adobe")
-            and len(payload) >= _ADOBE_SIZE
-            and not adobe_seen
-        ):
-            adobe_seen = True
+        elif marker == _APP14 and payload.startswith(b"Adobe") and len(payload) >= _ADOBE_SIZE:
             out.append(b"\xff\xee\x00\x0e" + payload[:_ADOBE_SIZE])
             if size > _ADOBE_SIZE + 4:
                 dropped.append(Block("bytes behind the Adobe segment", size - _ADOBE_SIZE - 4))
@@ -225,9 +220,8 @@ def _truncated(data: bytes) -> str:
 def _frame(data: bytes, segments: list[_Segment]) -> tuple[int, int, int, int]:
     frames = [segment for segment in segments if segment.marker in _FRAMES]
     if len(frames) != 1 or not any(segment.marker == _SOS for segment in segments):
-        raise ImageError(
-            f"damaged JPEG file: {len(frames)} frame headers, expected one, and at least one scan"
-        )
+        raise ImageError(f"damaged JPEG file: {len(frames)} frame headers, expected one, and at least one
+        scan")
     payload = data[frames[0].payload : frames[0].end]
     if len(payload) < 6:
         raise ImageError("damaged JPEG file: the frame header is too short")
@@ -247,20 +241,15 @@ def _profile(data: bytes, segments: list[_Segment], channels: int) -> bytes | No
             parts.setdefault(payload[len(_ICC)], payload[len(_ICC) + 2 :])
     if not parts or channels == 4:
         return None
-    return icc.clean(
-        b"".join(parts[number] for number in sorted(parts)), b"GRAY" if channels == 1 else b"RGB "
-    )
+    return icc.clean(b"".join(parts[number] for number in sorted(parts)), b"GRAY" if channels == 1 else b"RGB
+    ")
 
 
 def _profile_segments(profile: bytes) -> bytes:
     parts = [profile[start : start + _ICC_PART] for start in range(0, len(profile), _ICC_PART)]
     return b"".join(
-        b"\xff\xe2"
-        + (2 + len(_ICC) + 2 + len(part)).to_bytes(2, "big")
-        + _ICC
-        + bytes((number, len(parts)))
-        + part
-        for number, part in enumerate(parts, start=1)
+        b"\xff\xe2" + (2 + len(_ICC) + 2 + len(part)).to_bytes(2, "big") + _ICC + bytes((number, len(parts)))
+        + part for number, part in enumerate(parts, start=1)
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import zlib
 from dataclasses import dataclass
@@ -19,7 +18,14 @@ from med_mat.images import flatten, intensity
 from med_mat.images.facts import Block, Prepared
 from med_mat.images.guard import check_size, decoding, pick_frame
 
+# Most of nibabel is not annotated; without this, every call of it would count as an error.
+_nib: Any = nibabel
+
+GZIP = b"\x1f\x8b"
+
 _HEADER_1, _HEADER_2 = 348, 540
+_MAGIC_1, _MAGIC_2 = slice(344, 348), slice(4, 8)
+_SKIPPED = 1 << 20  # bytes read at a time of what follows the last voxel in a gzip stream
 _MAX_BYTES = 4 << 30  # one volume in memory
 _SAMPLED = 1 << 20  # voxels looked at for the range of a volume
 
@@ -41,8 +47,8 @@ class _Volume:
 def prepare(data: bytes, frame: int | None) -> Prepared:
     """Cut one axial slice.
 
-    The volume is turned to the closest canonical axes (no resampling). The patient's right is on the left of the
-    picture, the front on top. ``frame`` counts from the feet upwards, volume after volume in a series.
+    The volume is turned to the closest canonical axes (no resampling). The patient's right is on the left of
+    the picture, the front on top. ``frame`` counts from the feet upwards, volume after volume in a series.
 
     Args:
         data: A ``.nii`` or ``.nii.gz`` file.
@@ -83,21 +89,19 @@ def _load(data: bytes) -> _Volume:
     """Open a volume. The last one is remembered: its slices are asked for one by one."""
     with decoding("NIfTI"), LoggingOutputSuppressor():
         raw = _unpack(data)
-        image = (
-            nibabel.Nifti2Image if raw[4:8] == b"n+2\x00" else nibabel.Nifti1Image
-        ).from_bytes(raw)
+        kind = _nib.Nifti2Image if raw[_MAGIC_2] == b"n+2\x00" else _nib.Nifti1Image
+        image = kind.from_bytes(raw)
         shape = image.shape
         if len(shape) < 2 or math.prod(shape[4:]) != 1:
             raise ImageError(f"a NIfTI file of shape {shape}; expected two to four axes")
         voxels = np.asanyarray(image.dataobj.get_unscaled()).reshape((*shape[:4], 1, 1)[:4])
         if voxels.dtype.kind not in "iuf":
             raise ImageError(f"a NIfTI file of voxels of type {voxels.dtype}; expected whole or real numbers")
-        turn = nibabel.orientations.io_orientation(image.affine)
-        voxels = nibabel.orientations.apply_orientation(voxels, turn)
         slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
-        sample = voxels.ravel(order="K")
-        sample = _scaled(sample[:: max(1, sample.size // _SAMPLED)], slope, intercept)
-        low, high = intensity.value_range(sample)
+        sample = voxels.reshape(-1, order="A")[:: max(1, voxels.size // _SAMPLED)]
+        low, high = intensity.value_range(_scaled(sample, slope, intercept))
+        turn = _nib.orientations.io_orientation(image.affine)
+        voxels = _nib.orientations.apply_orientation(voxels, turn)
         return _Volume(voxels, slope, intercept, low, high, int(image.dataobj.offset))
 
 
@@ -106,10 +110,31 @@ def _scaled(values: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDA
 
 
 def _unpack(data: bytes) -> bytes:
-    """The file, unpacked if it is a gzip stream, checked for size before and for completeness after."""
-    packed = data.startswith(b"\x1f\x8b")
-    head = zlib.decompressobj(wbits=31).decompress(data, _HEADER_2) if packed else data[:_HEADER_2]
-    if len(head) < _HEADER_1:
-        raise ImageError("truncated NIfTI file: its header is not complete")
-    ...
-    return gzip.decompress(data) if packed else data
+    """The file up to its last voxel, unpacked if it is a gzip stream; checked for size and completeness."""
+    unzip = zlib.decompressobj(wbits=31) if data.startswith(GZIP) else None
+    head = unzip.decompress(data, _HEADER_2) if unzip else data[:_HEADER_2]
+    if head[_MAGIC_1] == b"n+1\x00":
+        header = _nib.Nifti1Header(head[:_HEADER_1])
+    elif head[_MAGIC_2] == b"n+2\x00":
+        header = _nib.Nifti2Header(head[:_HEADER_2])
+    elif head[_MAGIC_1] == b"ni1\x00":
+        raise ImageError("a NIfTI header whose voxels are in a second file (.img): convert both to one .nii")
+    else:
+        raise ImageError("a gzip archive that holds no NIfTI volume: unpack it")
+    voxels = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    size = int(header.get_data_offset()) + voxels
+    if size > _MAX_BYTES:
+        raise ImageError(f"a NIfTI volume of {size} bytes is over the limit of {_MAX_BYTES}")
+    if unzip:
+        raw = head
+        if size > len(head):
+            raw += unzip.decompress(unzip.unconsumed_tail, size - len(head))
+        while unzip.unconsumed_tail:  # on to the checksum
+            unzip.decompress(unzip.unconsumed_tail, _SKIPPED)
+        complete = unzip.eof
+    else:
+        raw = data[:size]
+        complete = True
+    if len(raw) < size or not complete:
+        raise ImageError(f"truncated NIfTI file: it holds {len(raw)} of {size} bytes; download it again")
+    return raw

@@ -126,12 +126,13 @@ def encode(image: Image.Image, profile: bytes | None = None) -> bytes:
 def strip(data: bytes) -> Stripped:
     """Drop all metadata without touching a compressed pixel.
 
-    Kept: header, palette, pixels, ``tRNS``, and the chunks that say how colours look (``gAMA``, ``cHRM``, ``sRGB``,
-    ``cICP``, ``pHYs``, a cleaned ``iCCP``). Dropped: text, EXIF, time, animation, every other ancillary chunk,
-    whatever follows the end of the image, and ancillary chunks whose checksum is wrong.
+    Kept: header, palette, pixels, ``tRNS``, and the chunks that say how colours look (``gAMA``, ``cHRM``,
+    ``sRGB``, ``cICP``, ``pHYs``, a cleaned ``iCCP``). Dropped: text, EXIF, time, animation, every other
+    ancillary chunk, whatever follows the end of the image, and ancillary chunks whose checksum is wrong.
 
     Raises:
-        ImageError: The walk does not reach the end of the image, a critical chunk is unknown, missing or damaged.
+        ImageError: The walk does not reach the end of the image, a critical chunk is unknown, missing or
+        damaged.
     """
     out = [SIGNATURE]
     dropped: list[Block] = []
@@ -158,21 +159,18 @@ def strip(data: bytes) -> Stripped:
                 raise ImageError(f"damaged PNG file: colour type {colour} with {depth} bits does not exist")
         if name in _CRITICAL:
             if not sound:
-                raise ImageError(
-                    f"damaged PNG file: the checksum of {name.decode()} at byte {position} is wrong"
-                )
+                raise ImageError(f"damaged PNG file: the checksum of {name.decode()} at byte {position} is
+                wrong")
             if name in seen and name != b"IDAT":
                 raise ImageError(f"damaged PNG file: {name.decode()} occurs twice")
             out.append(chunk if name != b"IEND" else chunk[:0] + _chunk(b"IEND", b""))
         elif not name[0] & 0x20:
-            raise ImageError(
-                f"a PNG file with an unknown critical chunk ({name!r}), which no common reader opens"
-            )
+            raise ImageError(f"a PNG file with an unknown critical chunk ({name!r}), which no common reader
+            opens")
         elif not sound or name in seen:
             dropped.append(Block(_name(name), len(chunk)))
-        elif name == b"tRNS" and colour not in (_GRAY_ALPHA, _RGB_ALPHA):
-            out.append(chunk)
-        elif _KEPT_OF_SIZE.get(name) == length:
+        elif (name == b"tRNS" and colour not in (_GRAY_ALPHA, _RGB_ALPHA)) or _KEPT_OF_SIZE.get(name) ==
+        length:
             out.append(chunk)
         elif name == b"iCCP":
             profile = _profile(chunk[8:-4], colour)

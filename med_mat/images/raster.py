@@ -14,10 +14,11 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from med_mat.images import flatten, intensity
-from med_mat.images.facts import Prepared
+from med_mat.images.facts import Block, Prepared
 from med_mat.images.guard import check_size, decoding, pick_frame
 
-# The classes themselves, not Image.open: the format is known, and Image.open's limits belong to the whole process.
+# The classes themselves, not Image.open: the format is known, and Image.open's limits belong to the whole
+# process.
 _OPENERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
     "BMP": BmpImageFile,
     "GIF": GifImageFile,
@@ -60,6 +61,19 @@ def count(data: bytes, form: str) -> int:
     """
     with decoding(form):
         return int(getattr(_OPENERS[form](BytesIO(data)), "n_frames", 1))
+
+
+def metadata(data: bytes, form: str) -> tuple[Block, ...]:
+    """Texts and binary blocks that the decoder finds beside the pixels, with their sizes.
+
+    Raises:
+        ImageError: Damaged.
+    """
+    with decoding(form):
+        info = _OPENERS[form](BytesIO(data)).info
+    return tuple(
+        Block(f"{form} {name}", len(value)) for name, value in sorted(info.items()) if isinstance(value, (bytes, str))
+    )
 
 
 def deep(image: Image.Image) -> bool:

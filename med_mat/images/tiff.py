@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from med_mat.errors import ImageError
@@ -25,9 +24,8 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 
 # Tags that say how the pixels are stored; everything else is metadata.
 _STRUCTURE = frozenset(
-    (254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 284)
-    + (317, 318, 319, 320, 322, 323, 324, 325, 330, 338, 339, 347, 529, 530, 531, 532)
-)
+    (*range(254, 260), 262, *range(263, 267), 273, 274, *range(277, 282), 284, 317, 318, 319, 320)
+).union((322, 323, 324, 325, 330, 338, 339, 347, 529, 530, 531, 532))
 
 # Without a handler of its own, what tifffile logs of damaged files would go to standard error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -79,9 +77,7 @@ def metadata(data: bytes) -> tuple[Block, ...]:
     with decoding("TIFF"), tifffile.TiffFile(BytesIO(data)) as file:
         page: Any = file.pages[0]
         return tuple(
-            Block(f"TIFF tag {tag.name}", int(tag.valuebytecount))
-            for tag in page.tags
-            if tag.code not in _STRUCTURE
+            Block(f"TIFF tag {tag.name}", int(tag.valuebytecount)) for tag in page.tags if tag.code not in _STRUCTURE
         )
 
 

@@ -29,7 +29,7 @@ MAX_MATERIALISED = 500 * 10**9
 _OPEN_ARCHIVES = 32
 _CHUNK = 1 << 20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
@@ -161,6 +161,10 @@ class _Tar:
                     self.skipped.append((path, reason))
                 else:
                     self._members[path] = (member.offset_data, member.size)
+            # tarfile takes a damaged header for the end; the true end is a block of zeros, or of the file.
+            self._file.seek(tar.offset)
+            if any(self._file.read(tarfile.BLOCKSIZE)):
+                raise tarfile.ReadError(f"damaged header at byte {tar.offset}")
 
     def members(self) -> Iterator[tuple[str, int]]:
         return ((path, size) for path, (_, size) in self._members.items())
@@ -293,7 +297,7 @@ class Archives:
             return self._inner(path, *holder)
         except LayoutError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ArchiveError(path, _broken(error)) from error
 
     def _outer(self, path: str, stored: Stored) -> Archive:
@@ -387,11 +391,6 @@ def default_cache() -> Path:
     """The cache folder where none is named: ``med-mat-raw-<user number>`` in the temporary folder."""
     user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
     return Path(tempfile.gettempdir()) / f"med-mat-raw{user}"
-
-
-def damaged(error: Exception) -> bool:
-    """Whether an exception of the decompressors means that the data are damaged."""
-    return isinstance(error, _DAMAGE)
 
 
 def _broken(error: Exception) -> str:

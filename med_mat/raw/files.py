@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 
 
@@ -83,15 +84,16 @@ class Lookup:
     bears it, the only file whose name differs in case alone is taken, as patterns ignore case too.
     """
 
-    __slots__ = ("_files", "_folded")
-
     def __init__(self, files: Mapping[str, RawFile]) -> None:
         self._files = files
+
+    @cached_property
+    def _folded(self) -> dict[str, RawFile | None]:
         folded: dict[str, RawFile | None] = {}
-        for name, file in files.items():
+        for name, file in self._files.items():
             lower = name.casefold()
             folded[lower] = None if lower in folded else file
-        self._folded = folded
+        return folded
 
     def _get(self, name: str) -> RawFile | None:
         name = unicodedata.normalize("NFC", name)

@@ -14,12 +14,14 @@ from types import TracebackType
 from typing import BinaryIO, Literal
 
 from med_mat.errors import LayoutError
-from med_mat.raw.archives import MAX_DEPTH, ArchiveError, Archives, damaged
+from med_mat.raw.archives import DAMAGE, MAX_DEPTH, Archive, ArchiveError, Archives
 from med_mat.raw.files import Copy, Lookup, RawFile, Skipped
 from med_mat.raw.layout import what_is_there
 from med_mat.raw.names import READABLE, archive_kind, first_volume, foreign_stem, is_junk, unpack_command
 from med_mat.raw.patterns import compile_patterns
 from med_mat.raw.storage import Storage, storage_of
+
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class RawRoot:
     @property
     def copies(self) -> Sequence[Copy]:
         """Files that searches have left out so far since another with the same key was kept, by path."""
-        return [self._copies[path] for path in sorted(self._copies, key=str)]
+        return [self._copies[path] for path in sorted(self._copies)]
 
     @property
     def skipped(self) -> Sequence[Skipped]:
@@ -141,21 +143,21 @@ class RawRoot:
             raise self._misfit(patterns, "no file fits")
         return list(found.values())
 
-    def find(self, *patterns: str, by: Literal["key", "stem"] = "key", optional: bool = False) -> Lookup:
+    def find(self, *patterns: str, by: Literal["key", "stem"] = "key") -> Lookup:
         """The files that ``glob`` finds, to be looked up by the name that a label file gives.
+
+        Nothing that fits is an empty look-up: what a label file names and is not there is for the index to count.
 
         Args:
             patterns: Alternatives.
             by: ``key`` looks up by the whole key, ``stem`` by the key without its last extension. Of several
                 files with one stem the first by key is kept; the others are recorded in ``copies``.
-            optional: Return an empty look-up where nothing fits.
 
         Raises:
-            LayoutError: Nothing fits.
             ValueError: A pattern is malformed.
         """
         found: dict[str, RawFile] = {}
-        for file in self.glob(*patterns, optional=optional):
+        for file in self.glob(*patterns, optional=True):
             name = str(file.key if by == "key" else file.key.with_suffix(""))
             kept = found.setdefault(name, file)
             if kept is not file:
@@ -197,21 +199,17 @@ class RawRoot:
             OSError: The storage fails.
         """
         path = _path_of(file, self.location)
+        archive, member = self._holder(path)
         try:
-            holder = self._archives.locate(path)
-            if holder is None:
-                with self._storage.open(path) as stream:
-                    return stream.read()
-            archive = self._archives.get(holder[0])
-            if archive.size(holder[1]) is None:
-                raise FileNotFoundError(path)
-            return archive.read(holder[1])
-        except LayoutError:
-            raise
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise LayoutError(f"{self.location}: no file {path}. Has the download been moved or changed?") from error
-        except Exception as error:
-            if (isinstance(error, OSError) and holder is None) or not damaged(error):
+            if archive is not None:
+                return archive.read(member)
+            with self._storage.open(path) as stream:
+                return stream.read()
+        except _ABSENT as error:
+            raise self._absent(path) from error
+        except DAMAGE as error:
+            # What the operating system reports bears a number; what a decompressor reports does not.
+            if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise LayoutError(
                 f"{self.location}: {path} is damaged in its archive ({error}); download it again."
@@ -221,20 +219,27 @@ class RawRoot:
         """A file as a binary stream; seekable unless the storage is not.
 
         Raises:
-            LayoutError: There is no such file.
+            LayoutError: There is no such file, or its archive cannot be opened.
             OSError: The storage fails.
         """
         path = _path_of(file, self.location)
-        holder = self._archives.locate(path)
+        archive, member = self._holder(path)
         try:
-            if holder is None:
-                return self._storage.open(path)
-            archive = self._archives.get(holder[0])
-            if archive.size(holder[1]) is None:
-                raise FileNotFoundError(path)
-            return archive.open(holder[1])
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise LayoutError(f"{self.location}: no file {path}. Has the download been moved or changed?") from error
+            return self._storage.open(path) if archive is None else archive.open(member)
+        except _ABSENT as error:
+            raise self._absent(path) from error
+
+    def _holder(self, path: str) -> tuple[Archive | None, str]:
+        holder = self._archives.locate(path)
+        if holder is None:
+            return None, path
+        archive = self._archives.get(holder[0])
+        if archive.size(holder[1]) is None:
+            raise self._absent(path)
+        return archive, holder[1]
+
+    def _absent(self, path: str) -> LayoutError:
+        return LayoutError(f"{self.location}: no file {path}. Has the download been moved or changed?")
 
     def _search(self, patterns: Sequence[str]) -> dict[str, RawFile]:
         listing = self._listing
@@ -252,7 +257,7 @@ class RawRoot:
                 if name.count("/") < listing.names[first].count("/"):
                     kept[key], index = index, first
                 others.append((key, index))
-        found = {key: listing.file(kept[key], key) for key in sorted(kept)}
+        found = {key: listing.file(kept[key], key) for key in sorted(kept, key=_by_parts)}
         for key, index in others:
             other = listing.file(index, key)
             self._copies[other.path] = Copy(found[key], other)
@@ -298,10 +303,10 @@ class RawRoot:
                 if not is_junk(member):
                     add(f"{path}/{member}", size, mtime, depth)
 
-        entries.sort()
+        entries.sort(key=lambda entry: _by_parts(entry[0]))
         paths = [path for path, _, _ in entries]
         for stem, parts in foreign.items():
-            below = bisect_left(paths, stem + "/")
+            below = bisect_left(paths, _by_parts(stem + "/"), key=_by_parts)
             unpacked = below < len(paths) and paths[below].startswith(stem + "/")
             if not unpacked:
                 volume = first_volume(parts)
@@ -309,7 +314,7 @@ class RawRoot:
                 skipped[volume] = (
                     f"this kind of archive is not read in place{others}; unpack it: `{unpack_command(volume)}`"
                 )
-        listed = tuple(Skipped(PurePosixPath(path), skipped[path]) for path in sorted(skipped))
+        listed = tuple(Skipped(PurePosixPath(path), skipped[path]) for path in sorted(skipped, key=_by_parts))
         if not paths:
             raise LayoutError(f"{self.location}: expected the official download. {what_is_there(paths, listed)}")
         names = [path if path.isascii() else unicodedata.normalize("NFC", path) for path in paths]
@@ -320,6 +325,11 @@ class RawRoot:
 
 def _reopen(location: str, cache: Path | None) -> RawRoot:
     return RawRoot(storage_of(location), cache)
+
+
+def _by_parts(path: str) -> str:
+    # Sorts as PurePosixPath does: a folder X comes before an archive X.zip, so that unpacked files are preferred.
+    return path.replace("/", "\0")
 
 
 def _listed(patterns: Sequence[str]) -> str:

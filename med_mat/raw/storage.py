@@ -63,7 +63,7 @@ def storage_of(location: str | os.PathLike[str]) -> Storage:
         LayoutError: Nothing is there, or the URL's protocol is not understood.
     """
     text = os.fspath(location)
-    if "://" not in text and "::" not in text:
+    if "://" not in text:
         return _Local(Path(text))
     try:
         system, path = fsspec.core.url_to_fs(text)
@@ -135,12 +135,14 @@ class _Local:
 
     def stat(self, path: str) -> Stored | None:
         place = self._base / path
-        if not place.is_file():
+        if self.lone not in (None, path) or not place.is_file():
             return None
         status = place.stat()
         return Stored(path, status.st_size, status.st_mtime_ns)
 
     def open(self, path: str) -> BinaryIO:
+        if self.lone not in (None, path):
+            raise FileNotFoundError(path)
         return (self._base / path).open("rb")
 
     def local(self, path: str) -> Path | None:
@@ -164,6 +166,8 @@ class _Remote:
         self._base = base
 
     def _place(self, path: str) -> str:
+        if self.lone not in (None, path):
+            raise FileNotFoundError(path)
         return f"{self._base}/{path}" if self._base else path
 
     def walk(self, skip: Skip) -> Iterator[Stored]:
@@ -174,7 +178,7 @@ class _Remote:
             return
         listing = cast("dict[str, dict[str, Any]]", self._system.find(self._base, detail=True))
         for place, info in listing.items():
-            path = place[len(self._base) :].lstrip("/") if self._base else place
+            path = place[len(self._base) :].lstrip("/")
             if is_junk(path) or info.get("type", "file") != "file":
                 continue
             if is_text(path):

@@ -1,0 +1,189 @@
+"""The ``med-mat`` command. Imports what a command needs only when it runs, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from med_mat.registry import Registry
+
+CORES = os.cpu_count() or 1
+
+app = typer.Typer(
+    help="Med-MAT: public medical imaging datasets as one visual question answering dataset.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Loaders = Annotated[
+    list[Path] | None, typer.Option("--loaders", help="Folder with more loaders and their cards; may be repeated.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RawRootOption = Annotated[str, typer.Option("--raw", help="The source's raw root: folder, archive or fsspec URL.")]
+Workers = Annotated[int, typer.Option(min=1, help="Number of processes.")]
+AllowMissing = Annotated[
+    bool,
+    typer.Option("--allow-missing", help="The root is a slice of a download: missing pictures are counted, not odd."),
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder for compressed tars and inner archives, unpacked once; may be deleted.")
+]
+
+
+def main() -> None:
+    """Runs the command; an error made for people is printed without a trace, and exits with 2."""
+    from med_mat.errors import MedMatError
+
+    try:
+        app()
+    except (MedMatError, KeyError) as error:
+        message = error.args[0] if error.args else error
+        print(f"med-mat: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _registry(loaders: list[Path] | None) -> Registry:
+    from med_mat.registry import registry
+
+    return registry(loaders or ())
+
+
+def _show(renderable: RenderableType) -> None:
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+@app.command()
+def sources(
+    modality: Annotated[str | None, typer.Option(help="Only this modality code, such as ct.")] = None,
+    anatomy: Annotated[str | None, typer.Option(help="Only this anatomical area, such as kidney.")] = None,
+    subset: Annotated[str | None, typer.Option(help="Only this published subset, such as 02.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only this kind: classification, multilabel, detection or segmentation.")
+    ] = None,
+    loaders: Loaders = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the 109 sources of the catalogue, and those added from outside."""
+    from med_mat.listing import list_sources
+    from med_mat.terminal import sources_table
+
+    wanted = {"modality": modality, "anatomy": anatomy, "subset": subset, "kind": kind}
+    rows = list_sources(_registry(loaders), {name: value for name, value in wanted.items() if value is not None})
+    if as_json:
+        _print_json(rows)
+    else:
+        _show(sources_table(rows))
+
+
+@app.command()
+def show(slug: Annotated[str, typer.Argument(help="The source.")], loaders: Loaders = None) -> None:
+    """Print a source's card."""
+    from med_mat.terminal import card_page
+
+    _show(card_page(_registry(loaders)[slug].card))
+
+
+@app.command()
+def index(
+    slug: Annotated[str, typer.Argument(help="The source.")],
+    raw: RawRootOption,
+    out: Annotated[Path | None, typer.Option(help="Write the index as Parquet.")] = None,
+    as_json: AsJson = False,
+    allow_missing: AllowMissing = False,
+    loaders: Loaders = None,
+    cache: Cache = None,
+) -> None:
+    """Find a source's samples in a raw root, without opening a picture.
+
+    Exit code 0: nothing odd that the card does not declare. 1: something undeclared is odd. 2: the layout does not
+    fit.
+    """
+    from med_mat.files import write_table
+    from med_mat.index import index_source
+    from med_mat.raw import RawRoot
+
+    found = index_source(_registry(loaders)[slug], RawRoot.open(raw, cache=cache), allow_missing=allow_missing)
+    if out is not None:
+        write_table(out, found.table)
+    if as_json:
+        _print_json(found.as_dict())
+    else:
+        from med_mat.terminal import index_report
+
+        _show(index_report(found, allow_missing=allow_missing))
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def build(
+    raw: Annotated[Path, typer.Option(help="Folder with one raw root per source, named by slug.")],
+    out: Annotated[Path, typer.Option(help="Folder to build; load_dataset reads it as it lies.")],
+    slugs: Annotated[
+        list[str] | None, typer.Argument(metavar="[SLUG]...", help="Sources; all whose raw root is there if none.")
+    ] = None,
+    workers: Workers = CORES,
+    salt_file: Annotated[
+        Path | None, typer.Option(help="File whose bytes salt the hashes of groups and private keys; keep it secret.")
+    ] = None,
+    loaders: Loaders = None,
+    cache: Cache = None,
+) -> None:
+    """Build sources into a dataset folder. A build that was stopped goes on where it stopped.
+
+    Exit code 0: all went in as the cards say. 1: something undeclared is odd. 2: a source failed.
+    """
+    from rich.console import Console
+
+    from med_mat.build import build as run_build
+    from med_mat.terminal import BuildProgress, build_report
+
+    console = Console()
+    with BuildProgress(console) as progress:
+        result = run_build(
+            _registry(loaders),
+            raw,
+            out,
+            slugs=slugs or (),
+            workers=workers,
+            salt=salt_file.read_bytes() if salt_file else b"",
+            cache=cache,
+            progress=progress,
+        )
+    console.print(build_report(result))
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def preview(
+    slug: Annotated[str, typer.Argument(help="The source.")],
+    raw: RawRootOption,
+    out: Annotated[Path, typer.Option(help="Picture to write, PNG or JPEG.")],
+    per_label: Annotated[int, typer.Option(min=1, help="At most so many pictures of a label.")] = 8,
+    loaders: Loaders = None,
+    cache: Cache = None,
+) -> None:
+    """Draw a contact sheet of a source by label, as its pictures would be published."""
+    from med_mat.index import index_source
+    from med_mat.preview import preview_index
+    from med_mat.raw import RawRoot
+
+    root = RawRoot.open(raw, cache=cache)
+    found = index_source(_registry(loaders)[slug], root, allow_missing=True)
+    sheet = preview_index(found, root, per_label=per_label)
+    sheet.save(out)
+    print(f"{out}: {found.found.total} pictures, {len(found.found.by_label)} labels")
