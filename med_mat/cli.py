@@ -187,3 +187,18 @@ def preview(
     sheet = preview_index(found, root, per_label=per_label)
     sheet.save(out)
     print(f"{out}: {found.found.total} pictures, {len(found.found.by_label)} labels")
+
+
+@app.command()
+def demo(
+    raw: Annotated[Path, typer.Option(help="Folder for the drawn raw trees.")] = Path("demo-raw"),
+    out: Annotated[Path, typer.Option(help="Folder to build.")] = Path("med-mat"),
+    sheet: Annotated[Path, typer.Option(help="Contact sheet to write.")] = Path("demo.png"),
+    workers: Workers = CORES,
+) -> None:
+    """Draw phantoms in the layouts of five sources, build them, load them, and show rows. Needs no download."""
+    from rich.console import Console
+
+    from med_mat.demo import run_demo
+
+    run_demo(raw, out, sheet, workers, Console())

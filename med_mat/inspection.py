@@ -80,9 +80,11 @@ def render(inspection: Inspection) -> RenderableType:
     size = "exactly" if facts.passed_through else "at most about"
     for name, value in (
         ("raw", f"{facts.format}, {inspection.size:,} bytes, {facts.frames} frame(s)"),
-        ("published", f"{facts.mode}, {facts.width} x {facts.height}, {size} {facts.published_bytes:,}
-        bytes"), ("rule", f"{facts.rule}: {inspection.reason}"), ("pixel hash", inspection.pixel_hash),
-        ("perceptual hash", inspection.perceptual_hash), ("written", str(inspection.written or "no")),
+        ("published", f"{facts.mode}, {facts.width} x {facts.height}, {size} {facts.published_bytes:,} bytes"),
+        ("rule", f"{facts.rule}: {inspection.reason}"),
+        ("pixel hash", inspection.pixel_hash),
+        ("perceptual hash", inspection.perceptual_hash),
+        ("written", str(inspection.written or "no")),
     ):
         table.add_row(name, Text(value))
     lost = Table(title="not published", title_justify="left")

@@ -43,9 +43,9 @@ def csv_rows(
     """Rows of a delimited text file, as column name to value.
 
     Names and values come without surrounding white space; spaces after a delimiter are skipped, so that ``" "``
-    reads columns that several spaces align. A byte order mark is dropped. Blank rows, and empty cells beyond the
-    last column, are left out; cells that a short row lacks are empty, if they are not required. Columns without a name, and columns that
-    share a name, are left out unless they are required.
+    reads columns that several spaces align. A byte order mark is dropped. Blank rows, and empty cells beyond
+    the last column, are left out; cells that a short row lacks are empty, if they are not required. Columns
+    without a name, and columns that share a name, are left out unless they are required.
 
     Args:
         raw: The raw root.

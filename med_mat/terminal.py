@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,7 +13,9 @@ from rich.text import Text
 
 from med_mat.build import BuildResult
 from med_mat.card import Card
+from med_mat.explode import prompt
 from med_mat.index import Index, Oddity, Tally
+from med_mat.questions.ask import LETTERS
 
 SHOWN_ODDITIES = 20
 
@@ -189,3 +191,19 @@ def build_report(result: BuildResult) -> RenderableType:
         elif source.undeclared:
             parts += [Text(source.slug, style="bold"), _odd(source.undeclared)]
     return Group(*parts)
+
+
+def row_page(row: Mapping[str, Any]) -> RenderableType:
+    """Shows a row: its question as a model sees it, the answer, and where the picture is from."""
+    facts = Table(show_header=False, box=None)
+    for name, value in (
+        ("id", row["id"]),
+        ("image", f"{row['width']} x {row['height']}"),
+        ("triplet", f"{row['modality']}, {row['anatomy']}, {row['task']}"),
+        ("prompt", prompt(row)),
+        ("answer", f"{LETTERS[row['answer_index']]}: {row['answer']}"),
+        ("labels", "; ".join(row["labels"])),
+        ("more questions", str(len(row["more_questions"]))),
+    ):
+        facts.add_row(Text(name, style="bold"), Text(value))
+    return facts

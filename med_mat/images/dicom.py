@@ -204,19 +204,17 @@ def _stored(dataset: Dataset, frame: int) -> npt.NDArray[Any]:
     """Values of one frame as they are stored, (rows, columns) or (rows, columns, 3); YBR already made RGB."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
-        raise ImageError("a DICOM file of 12-bit lossy JPEG, which no decoder at hand reads: convert it
-        first")
+        raise ImageError("a DICOM file of 12-bit lossy JPEG, which no decoder at hand reads: convert it first")
     if syntax.is_compressed and syntax not in _DECODERS:
-        raise ImageError(f"a DICOM file of transfer syntax {syntax.name}, which is not read: convert it
-        first")
+        raise ImageError(f"a DICOM file of transfer syntax {syntax.name}, which is not read: convert it first")
     with _silent() if _DECODERS.get(syntax) == "gdcm" else nullcontext():
         return pixel_array(dataset, index=frame, decoding_plugin=_DECODERS.get(syntax, ""))
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what the C libraries within GDCM print of damaged data off the terminal; they offer no other
-    way.""" with _STDERR, Path(os.devnull).open("wb") as nowhere:
+    """Keep off the terminal what the C libraries within GDCM print of damaged data; they offer no other way."""
+    with _STDERR, Path(os.devnull).open("wb") as nowhere:
         sys.stderr.flush()
         kept = os.dup(2)
         try:
@@ -230,8 +228,7 @@ def _silent() -> Iterator[None]:
 def _palette(stored: npt.NDArray[Any], dataset: Dataset) -> Image.Image:
     colours = apply_color_lut(stored, dataset)[..., :3]
     # Tables of 8-bit colours are often stored in 16-bit words.
-    return flatten.from_array(intensity.high_byte(colours) if colours.max() > 255 else
-    colours.astype(np.uint8))
+    return flatten.from_array(intensity.high_byte(colours) if colours.max() > 255 else colours.astype(np.uint8))
 
 
 def _colour(stored: npt.NDArray[Any], dataset: Dataset) -> Image.Image:

@@ -81,8 +81,7 @@ def raise_if_not_a_picture(data: bytes) -> None:
         ImageError: The file is a web page, a text, an archive, a video or zeros only.
     """
     if _HTML.match(data):
-        raise ImageError("the file is an HTML page under an image's name (a failed download): download it
-        again")
+        raise ImageError("the file is an HTML page under an image's name (a failed download): download it again")
     for magic, name in _NOT_A_PICTURE:
         if data.startswith(magic):
             raise ImageError(f"the file is no picture but {name}")

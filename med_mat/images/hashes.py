@@ -37,8 +37,9 @@ def canonical(image: Image.Image) -> tuple[Image.Image, bytes]:
 def _is_gray(data: bytes) -> bool:
     """Whether every pixel of packed RGB bytes has three equal values."""
     pixels = np.frombuffer(data, np.uint8).reshape(-1, 3)
-    block = 1 << 14  # colour shows within the first rows of most pictures: stop at the first block that has
-    some for start in range(0, len(pixels), block):
+    # Colour shows within the first rows of most pictures: stop at the first block that has some.
+    block = 1 << 14
+    for start in range(0, len(pixels), block):
         part = pixels[start : start + block]
         if not (np.array_equal(part[:, 0], part[:, 1]) and np.array_equal(part[:, 1], part[:, 2])):
             return False

@@ -220,8 +220,7 @@ def _truncated(data: bytes) -> str:
 def _frame(data: bytes, segments: list[_Segment]) -> tuple[int, int, int, int]:
     frames = [segment for segment in segments if segment.marker in _FRAMES]
     if len(frames) != 1 or not any(segment.marker == _SOS for segment in segments):
-        raise ImageError(f"damaged JPEG file: {len(frames)} frame headers, expected one, and at least one
-        scan")
+        raise ImageError(f"damaged JPEG file: {len(frames)} frame headers, expected one, and at least one scan")
     payload = data[frames[0].payload : frames[0].end]
     if len(payload) < 6:
         raise ImageError("damaged JPEG file: the frame header is too short")
@@ -241,15 +240,14 @@ def _profile(data: bytes, segments: list[_Segment], channels: int) -> bytes | No
             parts.setdefault(payload[len(_ICC)], payload[len(_ICC) + 2 :])
     if not parts or channels == 4:
         return None
-    return icc.clean(b"".join(parts[number] for number in sorted(parts)), b"GRAY" if channels == 1 else b"RGB
-    ")
+    return icc.clean(b"".join(parts[number] for number in sorted(parts)), b"GRAY" if channels == 1 else b"RGB ")
 
 
 def _profile_segments(profile: bytes) -> bytes:
     parts = [profile[start : start + _ICC_PART] for start in range(0, len(profile), _ICC_PART)]
     return b"".join(
-        b"\xff\xe2" + (2 + len(_ICC) + 2 + len(part)).to_bytes(2, "big") + _ICC + bytes((number, len(parts)))
-        + part for number, part in enumerate(parts, start=1)
+        b"\xff\xe2" + (2 + len(_ICC) + 2 + len(part)).to_bytes(2, "big") + _ICC + bytes((number, len(parts))) + part
+        for number, part in enumerate(parts, start=1)
     )
 
 

@@ -22,8 +22,8 @@ from med_mat.images.guard import check_size, decoding
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _CRITICAL = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
-# Ancillary chunks that say how the pixels look and can hold nothing else: name to size in bytes.
-_KEPT_OF_SIZE = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9}
+# Ancillary chunks that say how the pixels look and can hold nothing else: name to size in bytes (None: it depends).
+_KEPT_OF_SIZE = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"tRNS": None}
 _TEXT = frozenset((b"tEXt", b"zTXt", b"iTXt"))
 _ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))
 
@@ -159,18 +159,15 @@ def strip(data: bytes) -> Stripped:
                 raise ImageError(f"damaged PNG file: colour type {colour} with {depth} bits does not exist")
         if name in _CRITICAL:
             if not sound:
-                raise ImageError(f"damaged PNG file: the checksum of {name.decode()} at byte {position} is
-                wrong")
+                raise ImageError(f"damaged PNG file: the checksum of {name.decode()} at byte {position} is wrong")
             if name in seen and name != b"IDAT":
                 raise ImageError(f"damaged PNG file: {name.decode()} occurs twice")
-            out.append(chunk if name != b"IEND" else chunk[:0] + _chunk(b"IEND", b""))
+            out.append(chunk if name != b"IEND" else _chunk(b"IEND", b""))
         elif not name[0] & 0x20:
-            raise ImageError(f"a PNG file with an unknown critical chunk ({name!r}), which no common reader
-            opens")
+            raise ImageError(f"a PNG file with an unknown critical chunk ({name!r}), which no common reader opens")
         elif not sound or name in seen:
             dropped.append(Block(_name(name), len(chunk)))
-        elif (name == b"tRNS" and colour not in (_GRAY_ALPHA, _RGB_ALPHA)) or _KEPT_OF_SIZE.get(name) ==
-        length:
+        elif name in _KEPT_OF_SIZE and _KEPT_OF_SIZE[name] in (None, length):
             out.append(chunk)
         elif name == b"iCCP":
             profile = _profile(chunk[8:-4], colour)
@@ -195,7 +192,7 @@ def strip(data: bytes) -> Stripped:
         height=height,
         depth=depth,
         colour=colour,
-        transparency=b"tRNS" in seen and colour not in (_GRAY_ALPHA, _RGB_ALPHA),
+        transparency=b"tRNS" in seen,
         orientation=orientation,
         icc=profile,
     )

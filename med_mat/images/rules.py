@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_DEEP = "Gray of more than 8 bits: values within 0..255 stay, else the 0.5th to the 99.5th percentile fill
-0..255." _DEEP_COLOUR = "Colour of 16 bits: the high byte of each sample."
+_DEEP = "Gray of more than 8 bits: values within 0..255 stay, else the 0.5th to the 99.5th percentile fill 0..255."
+_DEEP_COLOUR = "Colour of 16 bits: the high byte of each sample."
 
 RULES: Mapping[str, str] = {
     "jpeg": "Passed through: metadata dropped, coded pixels untouched.",

@@ -37,6 +37,7 @@ DAMAGE = (
     EOFError,
     struct.error,
     ValueError,
+    OverflowError,
     NotImplementedError,
     RuntimeError,
     OSError,

@@ -12,7 +12,7 @@ _ZIP = (".zip",)
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz")
 _FOREIGN = re.compile(r"(?P<stem>.+?)(?:\.part\d+\.rar|\.rar|\.r\d\d+|\.7z(?:\.\d{3})?|\.zip\.\d{3}|\.z\d\d)", re.I)
 _JUNK = re.compile(
-    r"(?:.*/)?(?:__MACOSX|thumbs\.db|desktop\.ini|PaxHeader[^/]*|@eaDir|\.[^/]*)(?:/.*)?", re.I | re.DOTALL
+    r"(?:.*/)?(?:__MACOSX|thumbs\.db|desktop\.ini|PaxHeader[^/]*|@eaDir|\.(?!\.(?:/|$))[^/]*)(?:/.*)?", re.I | re.DOTALL
 )
 
 READABLE = ".zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz"

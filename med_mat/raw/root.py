@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import unicodedata
 from array import array
@@ -208,8 +209,9 @@ class RawRoot:
         except _ABSENT as error:
             raise self._absent(path) from error
         except DAMAGE as error:
-            # What the operating system reports bears a number; what a decompressor reports does not.
-            if isinstance(error, OSError) and error.errno is not None:
+            # What the operating system reports bears a number; what a decompressor reports does not. An invalid
+            # argument is an offset of a damaged archive.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
             raise LayoutError(
                 f"{self.location}: {path} is damaged in its archive ({error}); download it again."

@@ -1,0 +1,28 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
+
+.PHONY: demo test lint clean
+
+# Installed anew when the dependencies change; the package itself is editable.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Med-MAT needs Python 3.11 or newer, found %d.%d; set PYTHON=" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/med-mat demo --raw demo-raw --out med-mat --sheet demo.png
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadscope
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p med_mat
+
+clean:
+	rm -rf $(VENV) med-mat demo-raw demo.png build dist *.egg-info
