@@ -19,7 +19,8 @@ from med_mat.images import exif, flatten, icc
 from med_mat.images.facts import Block, Prepared
 from med_mat.images.guard import check_size, decoding
 
-_SOI, _EOI, _SOS, _COM, _DNL = 0xD8, 0xD9, 0xDA, 0xFE, 0xDC
+_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
+_JPEG_LS = 0xF7
 _APP0, _APP1, _APP2, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame; the others are tables
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
@@ -194,6 +195,8 @@ def _walk(data: bytes) -> Iterator[_Segment]:
             return
         if marker == _SOI:
             raise ImageError("damaged JPEG file: a second image starts before the first has ended")
+        if marker == _JPEG_LS:
+            raise ImageError("a JPEG-LS file, which is not read outside DICOM: convert it to PNG first")
         if marker in _STANDALONE:
             yield _Segment(marker, start, match.end(), match.end())
             position = match.end()

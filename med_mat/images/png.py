@@ -36,6 +36,7 @@ _DEPTHS = {
     _RGB_ALPHA: (8, 16),
 }
 
+_AFTER_HEADER = len(SIGNATURE) + 25
 _LEVEL = 6  # zlib's own balance of time and size
 _PROFILE_LIMIT = 4 << 20
 
@@ -119,8 +120,9 @@ def encode(image: Image.Image, profile: bytes | None = None) -> bytes:
     out = BytesIO()
     bare = image.copy() if image.info else image
     bare.info = {}
-    bare.save(out, format="PNG", compress_level=_LEVEL, icc_profile=profile)
-    return out.getvalue()
+    bare.save(out, format="PNG", compress_level=_LEVEL)
+    data = out.getvalue()
+    return data[:_AFTER_HEADER] + _profile_chunk(profile) + data[_AFTER_HEADER:] if profile else data
 
 
 def strip(data: bytes) -> Stripped:
@@ -172,7 +174,7 @@ def strip(data: bytes) -> Stripped:
         elif name == b"iCCP":
             profile = _profile(chunk[8:-4], colour)
             if profile:
-                out.append(_chunk(b"iCCP", b"icc\x00\x00" + zlib.compress(profile, 9)))
+                out.append(_profile_chunk(profile))
             if not profile or out[-1] != chunk:
                 dropped.append(Block("ICC profile (its words)" if profile else "ICC profile", len(chunk)))
         else:
@@ -210,6 +212,10 @@ def _truncated(data: bytes) -> str:
 
 def _chunk(name: bytes, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
+
+
+def _profile_chunk(profile: bytes) -> bytes:
+    return _chunk(b"iCCP", b"icc\x00\x00" + zlib.compress(profile, 9))
 
 
 def _without(data: bytes, unwanted: bytes) -> bytes:
