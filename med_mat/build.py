@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from med_mat.card import Card
 from med_mat.configs import Config, configs, shard_path
 from med_mat.dataset_card import dataset_card
-from med_mat.encode import ShardRecord, ShardUnit, encode_shard, finished, shard_digest
+from med_mat.encode import ShardRecord, ShardUnit, encode_shard, finished, row_schema, shard_digest
 from med_mat.engine import run
 from med_mat.errors import LayoutError, MedMatError
 from med_mat.files import remove_partials, replacing, write_json, write_table, write_text
@@ -225,6 +225,7 @@ def _shard_units(source_plan: SourcePlan, out: Path, root: RawRoot | None) -> li
     table = source_plan.table
     path = out / WORK / "plan" / f"{slug}.parquet"
     units: list[ShardUnit] = []
+    schema = row_schema()
     with replacing(path) as partial, pq.ParquetWriter(partial, table.schema, compression="zstd") as writer:
         for split in SPLITS:
             in_split = table.filter(pc.equal(table["split"], split))
@@ -242,6 +243,7 @@ def _shard_units(source_plan: SourcePlan, out: Path, root: RawRoot | None) -> li
                         out=out / name,
                         record=out / WORK / "shards" / f"{name}.json",
                         digest=shard_digest(rows),
+                        schema=schema,
                     )
                 )
     return units

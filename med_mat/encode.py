@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +20,8 @@ from med_mat.schema import ROW, SCHEMA_VERSION, features
 ENCODER_VERSION = 1
 ROW_GROUP_ROWS = 100
 ROW_GROUP_BYTES = 64 << 20
+CHUNKING = {"min_chunk_size": 256 << 10, "max_chunk_size": 1 << 20, "norm_level": 0}
+"""Content-defined chunking as ``datasets.config.DEFAULT_CDC_OPTIONS`` has it; a test compares."""
 _PICTURE_BYTES = ("image.bytes", "mask.bytes")
 _METADATA_KEY = b"med_mat"
 
@@ -37,6 +38,7 @@ class ShardUnit:
         out: The shard's file.
         record: The file that says what the shard holds, written after it.
         digest: Changes with the planned rows, the encoder and the schema.
+        schema: The rows' Arrow schema with datasets' features in its metadata, as ``row_schema`` gives it.
     """
 
     raw: RawRoot | None
@@ -46,6 +48,7 @@ class ShardUnit:
     out: Path
     record: Path
     digest: str
+    schema: pa.Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,10 @@ def encode_shard(unit: ShardUnit) -> tuple[ShardUnit, ShardRecord]:
         raise LayoutError(f"{unit.out}: cannot be written without the raw root of its source")
     rows = pq.ParquetFile(unit.plan).read_row_group(unit.row_group)
     metadata = {_METADATA_KEY: json.dumps({"schema": SCHEMA_VERSION, "digest": unit.digest}).encode()}
-    schema = row_schema().with_metadata({**(row_schema().metadata or {}), **metadata})
+    schema = unit.schema.with_metadata({**(unit.schema.metadata or {}), **metadata})
     with (
         replacing(unit.out) as partial,
-        pq.ParquetWriter(partial, schema, **_writer_options()) as writer,
+        pq.ParquetWriter(partial, schema, **_writer_options(schema)) as writer,
     ):
         for group in _row_groups(unit.raw, rows):
             table = pa.Table.from_pylist(group, schema=schema)
@@ -148,23 +151,19 @@ def _extension(data: bytes) -> str:
     return "jpg" if data[:2] == b"\xff\xd8" else "png"
 
 
-@cache
 def row_schema() -> pa.Schema:
     """Returns the schema of a shard, with datasets' features in its metadata."""
     return features().arrow_schema
 
 
-@cache
-def _writer_options() -> dict[str, Any]:
+def _writer_options(schema: pa.Schema) -> dict[str, Any]:
     """Options of the Parquet writer: leaf columns by name, so that picture bytes are treated apart.
 
     A dictionary of picture bytes makes writing several times slower, and compression gains nothing on JPEG and PNG.
-    Content-defined chunking is what datasets itself writes: changed rows leave the other pages' bytes as they were.
+    Content-defined chunking leaves the pages of unchanged rows as they were, for the Hub to find again.
     """
-    import datasets
-
     sink = pa.BufferOutputStream()
-    pq.write_table(row_schema().empty_table(), sink)
+    pq.write_table(schema.empty_table(), sink)
     parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
     leaves = [parquet.column(number).path for number in range(len(parquet))]
     plain = [leaf for leaf in leaves if leaf not in _PICTURE_BYTES]
@@ -172,6 +171,6 @@ def _writer_options() -> dict[str, Any]:
         "compression": {leaf: "zstd" if leaf in plain else "none" for leaf in leaves},
         "use_dictionary": plain,
         "write_page_index": True,
-        "use_content_defined_chunking": datasets.config.DEFAULT_CDC_OPTIONS,
+        "use_content_defined_chunking": CHUNKING,
         "write_statistics": plain,
     }

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
+
+from med_mat.errors import WorkerError
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -25,16 +31,15 @@ def run(function: Callable[[Unit], Result], units: Iterable[Unit], workers: int)
 
     Raises:
         ValueError: If ``workers`` is less than 1.
+        WorkerError: If a process was ended from outside, as happens when memory runs out.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, found {workers}")
     if workers == 1:
         yield from map(function, units)
         return
-    # Not fork: Arrow and the terminal's progress bar have threads here, and a forked child inherits their locks.
-    context = multiprocessing.get_context("spawn")
     waiting = iter(units)
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker) as pool:
         pending: set[Future[Result]] = set()
         try:
             while True:
@@ -45,6 +50,41 @@ def run(function: Callable[[Unit], Result], units: Iterable[Unit], workers: int)
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                f"one of {workers} processes was ended from outside, most often since memory ran out; run again with "
+                "fewer workers. What was finished is kept"
+            ) from error
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    # Not fork: Arrow and the terminal's progress bar have threads here, and a forked child inherits their locks.
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # Imported once, in the server that all workers of all stages are forked from.
+    context.set_forkserver_preload(["med_mat.scan", "med_mat.encode", "med_mat.images"])
+    return context
+
+
+def _start_worker() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _keep_picture_memory()
+
+
+def _end_with_parent() -> None:
+    # A killed parent cannot tell its workers to stop: they would wait for work for ever, and write late shards.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _keep_picture_memory() -> None:
+    from PIL import _imaging
+
+    # Pillow gives the memory of each picture back to the system, which then has to clear it for the next one.
+    _imaging.set_blocks_max(8)

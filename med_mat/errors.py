@@ -19,3 +19,7 @@ class ImageError(MedMatError):
 
 class RawChangedError(MedMatError):
     """A raw file differs from what the scan saw."""
+
+
+class WorkerError(MedMatError):
+    """A process that did part of the work is gone."""

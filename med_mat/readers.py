@@ -7,10 +7,9 @@ import csv
 import io
 import json
 import re
-import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import openpyxl
@@ -109,19 +108,30 @@ def sheet_rows(
     with raw.open_file(file) as stream:
         try:
             book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        except Exception as error:  # whatever the parsers of zip, XML and numbers raise
             raise LayoutError(
                 f"{place}: not an .xlsx workbook ({error}). An old .xls has to be saved as .xlsx first."
             ) from error
         names: list[str] = book.sheetnames
         index = sheet if isinstance(sheet, int) else names.index(sheet) if sheet in names else len(names)
-        if index >= len(names):
+        if not 0 <= index < len(names):
             raise LayoutError(f"{place}: no sheet {sheet!r}; there are {', '.join(map(repr, names))}.")
         worksheet = book[names[index]]
         # The size that a sheet claims is often wrong, and would cut rows off.
         worksheet.reset_dimensions()
-        rows = ([_cell(value) for value in row] for row in worksheet.iter_rows(values_only=True))
-        yield from _table(enumerate(rows, 1), columns, header, place, "row", title_rows=_TITLE_ROWS, padded=True)
+        cells = worksheet.iter_rows(values_only=True)
+
+        def numbered() -> Iterator[tuple[int, list[str]]]:
+            for number in count(1):
+                try:
+                    row = next(cells, None)
+                except Exception as error:  # as above: a sheet is parsed while it is read
+                    raise LayoutError(f"{place}, row {number}: damaged ({error}); download it again.") from error
+                if row is None:
+                    return
+                yield number, [_cell(value) for value in row]
+
+        yield from _table(numbered(), columns, header, place, "row", title_rows=_TITLE_ROWS, padded=True)
 
 
 def json_file(raw: RawRoot, *patterns: str) -> Any:

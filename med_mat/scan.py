@@ -173,4 +173,4 @@ def _merge(out: Path, parts: Path, pictures: Sequence[Picture]) -> pa.Table:
     table = pa.concat_tables(stored)
     # A later part saw a later state of the file: the last line of a place counts.
     line_of = {place: line for line, place in enumerate(_places(table))}
-    return _with_version(table.take([line_of[picture.place] for picture in pictures]))
+    return _with_version(table.take(pa.array([line_of[picture.place] for picture in pictures], pa.int64())))

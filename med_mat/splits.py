@@ -168,16 +168,17 @@ def _give_each_label_both_sides(components: Sequence[_Component]) -> None:
     def count(label: str, split: Split) -> int:
         return sum(component.split == split for component in by_label[label])
 
+    # Training first: what it takes back from test may be the only test component of another label.
+    for label in sorted(by_label):
+        if count(label, "train") == 0:
+            for component in reversed(by_label[label]):
+                if component.free:
+                    component.split = "train"
+                    break
     for label in sorted(by_label):
         if count(label, "test") == 0:
             for component in by_label[label]:
                 spared = {name for item in component.items for name in item.labels}
                 if component.free and all(count(name, "train") > 1 for name in spared):
                     component.split = "test"
-                    break
-    for label in sorted(by_label):
-        if count(label, "train") == 0:
-            for component in reversed(by_label[label]):
-                if component.free:
-                    component.split = "train"
                     break

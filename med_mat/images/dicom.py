@@ -242,12 +242,12 @@ def _gray(stored: npt.NDArray[Any], dataset: Dataset, frame: int) -> tuple[npt.N
 
     def modality(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         if source.get("ModalityLUTSequence", None):
-            return _table(source.ModalityLUTSequence[0]).look_up(values.astype(np.float64))
+            return _table(source.ModalityLUTSequence[0], dataset).look_up(values.astype(np.float64))
         slope, intercept = source.get("RescaleSlope", None), source.get("RescaleIntercept", None)
         return values * float(1 if slope is None else slope) + float(intercept or 0)
 
     if dataset.get("VOILUTSequence", None):
-        table = _table(dataset.VOILUTSequence[0])
+        table = _table(dataset.VOILUTSequence[0], dataset)
         low, high = float(table.entries.min()), float(table.entries.max())
         return (
             _by_table(stored, lambda values: intensity.scale(table.look_up(modality(values)), low, high)),
@@ -263,13 +263,14 @@ def _gray(stored: npt.NDArray[Any], dataset: Dataset, frame: int) -> tuple[npt.N
     return _by_table(stored, lambda values: intensity.scale(modality(values), low, high)), "dicom-range"
 
 
-def _table(item: Dataset) -> Table:
+def _table(item: Dataset, dataset: Dataset) -> Table:
     count, first, bits = (int(value) for value in item.LUTDescriptor)
     count = count or 1 << 16
     entries = item.LUTData
     if isinstance(entries, bytes):
-        kind = np.uint8 if bits <= 8 and len(entries) in (count, count + 1) else np.uint16
-        entries = np.frombuffer(entries, kind)
+        little = dataset.original_encoding[1]
+        word = "u1" if bits <= 8 and len(entries) in (count, count + 1) else "<u2" if little else ">u2"
+        entries = np.frombuffer(entries, word)
     return Table(first, np.asarray(entries, np.float64)[:count])
 
 

@@ -77,7 +77,7 @@ def prepare(data: bytes) -> Prepared:
     stripped = strip(data)
     if stripped.depth == 16:
         image = _from_16bit(decode(stripped.data))
-        rule = "png-16bit" if stripped.colour in (_GRAY, _GRAY_ALPHA) else "png-16bit-colour"
+        rule = "png-deep" if stripped.colour in (_GRAY, _GRAY_ALPHA) else "png-deep-colour"
         return Prepared("PNG", rule, image=exif.upright(image, stripped.orientation))
     alpha = stripped.colour in (_GRAY_ALPHA, _RGB_ALPHA)
     if not alpha and not stripped.transparency and stripped.orientation == 1:

@@ -19,7 +19,8 @@ from med_mat.images import exif, flatten, intensity
 from med_mat.images.facts import Block, Prepared
 from med_mat.images.guard import check_size, decoding, pick_frame
 
-_BITS, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274
+_BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES = 258, 262, 274, 284
+_SEPARATE = 2
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 
 # Tags that say how the pixels are stored; everything else is metadata.
@@ -46,8 +47,10 @@ def prepare(data: bytes, frame: int | None) -> Prepared:
         if wanted:
             opened.seek(wanted)
         check_size(*opened.size)
-        photometric = opened.tag_v2.get(_PHOTOMETRIC)
-        bits = max(opened.tag_v2.get(_BITS, (1,)))
+        tags = opened.tag_v2
+        photometric, bits = tags.get(_PHOTOMETRIC), max(tags.get(_BITS, (1,)))
+        if bits > 8 and tags.get(_PLANES, 1) == _SEPARATE and len(tags[_BITS]) > 1:
+            return _by_tifffile(data, wanted)  # Pillow 13 takes such planes for bytes and gives noise
         opened.load()  # Pillow applies the orientation tag here
     if opened.mode == "F" or opened.mode.startswith("I"):
         shown = intensity.to_8bit(np.asarray(opened))
@@ -96,12 +99,12 @@ def _by_tifffile(data: bytes, frame: int | None) -> Prepared:
         page: Any = file.pages[pick_frame(frame, frames, "TIFF")]
         check_size(int(page.imagewidth), int(page.imagelength))
         photometric = int(page.photometric)
-        separate = int(page.planarconfig) == 2 and page.samplesperpixel > 1
+        separate = int(page.planarconfig) == _SEPARATE and page.samplesperpixel > 1
         array: npt.NDArray[Any] = page.asarray()
         orientation = int(page.tags.valueof(_ORIENTATION, 1))
     if separate:
         array = np.moveaxis(array, 0, -1)
-    if array.ndim == 2 and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO):
+    if array.ndim == 2 and array.dtype.kind in "iuf" and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO):
         shown = intensity.to_8bit(array)
         image = flatten.from_array(255 - shown if photometric == _WHITE_IS_ZERO else shown)
         return Prepared("TIFF", "tiff-deep", frames, image=exif.upright(image, orientation))

@@ -88,7 +88,7 @@ class _Zip:
         for info in self._zip.infolist():
             path, reason = member_path(_zip_name(info))
             mode = stat.S_IFMT(info.external_attr >> 16)
-            if info.is_dir() or stat.S_ISDIR(mode) or not path:
+            if not path or info.is_dir() or stat.S_ISDIR(mode):
                 continue
             if not reason and mode not in (0, stat.S_IFREG):
                 reason = "link or device inside an archive"

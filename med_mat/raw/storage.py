@@ -70,7 +70,9 @@ def storage_of(location: str | os.PathLike[str]) -> Storage:
         if isinstance(system, LocalFileSystem):
             return _Local(Path(path))
         return _Remote(text, system, path)
-    except (ValueError, ImportError, OSError) as error:
+    except LayoutError:
+        raise
+    except Exception as error:  # each protocol's client has its own errors, from absent packages to denied access
         raise LayoutError(f"{text}: cannot be opened ({error}). Check the address and the access to it.") from error
 
 
