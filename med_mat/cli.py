@@ -190,6 +190,18 @@ def preview(
 
 
 @app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A picture file of any format.")],
+    out: Annotated[Path | None, typer.Option(help="Write what would be published; the suffix is set to match.")] = None,
+    frame: Annotated[int | None, typer.Option(min=0, help="Frame, page or slice of a file that holds several.")] = None,
+) -> None:
+    """Show what would be published of a file, by which rule, and which metadata would not."""
+    from med_mat.inspection import inspect_file, render
+
+    _show(render(inspect_file(file, out, frame)))
+
+
+@app.command()
 def demo(
     raw: Annotated[Path, typer.Option(help="Folder for the drawn raw trees.")] = Path("demo-raw"),
     out: Annotated[Path, typer.Option(help="Folder to build.")] = Path("med-mat"),

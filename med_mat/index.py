@@ -288,7 +288,7 @@ class _Collector:
             if file.path in self.claimed:
                 continue
             for matches, why in known:
-                if matches(str(file.path)):
+                if matches(str(file.key)):
                     self.left_out[why] += 1
                     break
             else:

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import gdcm
@@ -45,7 +41,7 @@ from pydicom.uid import (
 from med_mat.errors import ImageError
 from med_mat.images import flatten, intensity
 from med_mat.images.facts import Block, Prepared
-from med_mat.images.guard import check_size, decoding, pick_frame
+from med_mat.images.guard import check_size, decoding, pick_frame, silenced
 
 # One decoder per transfer syntax, named so that pixels do not depend on what else is installed.
 _DECODERS: dict[UID, str] = {
@@ -61,7 +57,6 @@ _DECODERS: dict[UID, str] = {
 }
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_STDERR = threading.Lock()
 _TABLE_LIMIT = 1 << 17  # stored values that are looked up in a table rather than computed pixel by pixel
 
 # What these libraries say of odd files belongs in an application's log, not on standard error.
@@ -177,7 +172,7 @@ def metadata(data: bytes) -> tuple[Block, ...]:
     """
     with decoding("DICOM"):
         dataset = _read(data)
-        tags = [element.tag for element in dataset.iterall()]
+        tags = list(dataset.keys())
         pixels = sum(len(dataset[name].value) for name in _PIXELS if name in dataset)
         private = sum(tag.is_private for tag in tags)
         return (Block(f"DICOM header ({len(tags)} elements, {private} of them private)", len(data) - pixels),)
@@ -207,22 +202,8 @@ def _stored(dataset: Dataset, frame: int) -> npt.NDArray[Any]:
         raise ImageError("a DICOM file of 12-bit lossy JPEG, which no decoder at hand reads: convert it first")
     if syntax.is_compressed and syntax not in _DECODERS:
         raise ImageError(f"a DICOM file of transfer syntax {syntax.name}, which is not read: convert it first")
-    with _silent() if _DECODERS.get(syntax) == "gdcm" else nullcontext():
+    with silenced() if _DECODERS.get(syntax) == "gdcm" else nullcontext():
         return pixel_array(dataset, index=frame, decoding_plugin=_DECODERS.get(syntax, ""))
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep off the terminal what the C libraries within GDCM print of damaged data; they offer no other way."""
-    with _STDERR, Path(os.devnull).open("wb") as nowhere:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        try:
-            os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _palette(stored: npt.NDArray[Any], dataset: Dataset) -> Image.Image:

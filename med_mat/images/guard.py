@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from med_mat.errors import ImageError
 
@@ -37,6 +40,25 @@ def decoding(what: str) -> Iterator[None]:
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageError(f"damaged {what} file: {reason}") from error
+
+
+_STDERR = threading.Lock()
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep off the terminal what C libraries (those within GDCM, libtiff) print of damaged data.
+
+    They offer no other way, so standard error is pointed elsewhere meanwhile; one thread at a time.
+    """
+    with _STDERR, Path(os.devnull).open("wb") as nowhere:
+        kept = os.dup(2)
+        try:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def check_size(width: int, height: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from io import BytesIO
 
@@ -28,6 +29,10 @@ _OPENERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
 }
 
 FORMATS = frozenset(_OPENERS)
+
+# Magic number, width, height and, except in bitmaps, the largest value; comments in between.
+_PPM_HEADER = re.compile(rb"P(?:[14](?:(?:\s|#[^\r\n]*)+\d+){2}|[2356](?:(?:\s|#[^\r\n]*)+\d+){3})")
+_PPM_COMMENT = re.compile(rb"#[^\r\n]*")
 
 
 def prepare(data: bytes, form: str, frame: int | None) -> Prepared:
@@ -69,6 +74,10 @@ def metadata(data: bytes, form: str) -> tuple[Block, ...]:
     Raises:
         ImageError: Damaged.
     """
+    if form == "PPM":
+        header = _PPM_HEADER.match(data)
+        comments = _PPM_COMMENT.findall(header[0]) if header else []
+        return tuple(Block("PPM comment", len(comment)) for comment in comments)
     with decoding(form):
         info = _OPENERS[form](BytesIO(data)).info
     return tuple(

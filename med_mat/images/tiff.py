@@ -17,7 +17,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from med_mat.errors import ImageError
 from med_mat.images import exif, flatten, intensity
 from med_mat.images.facts import Block, Prepared
-from med_mat.images.guard import check_size, decoding, pick_frame
+from med_mat.images.guard import check_size, decoding, pick_frame, silenced
 
 _BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES = 258, 262, 274, 284
 _SEPARATE = 2
@@ -51,7 +51,8 @@ def prepare(data: bytes, frame: int | None) -> Prepared:
         photometric, bits = tags.get(_PHOTOMETRIC), max(tags.get(_BITS, (1,)))
         if bits > 8 and tags.get(_PLANES, 1) == _SEPARATE and len(tags[_BITS]) > 1:
             return _by_tifffile(data, wanted)  # Pillow 13 takes such planes for bytes and gives noise
-        opened.load()  # Pillow applies the orientation tag here
+        with silenced():
+            opened.load()  # Pillow applies the orientation tag here
     if opened.mode == "F" or opened.mode.startswith("I"):
         shown = intensity.to_8bit(np.asarray(opened))
         # Pillow inverts pictures of up to 8 bits itself.

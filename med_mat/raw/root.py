@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import unicodedata
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, Literal
@@ -105,7 +106,7 @@ class RawRoot:
 
     @cached_property
     def files(self) -> tuple[RawFile, ...]:
-        """All files but junk, sorted by path; each one's key is its path in Unicode NFC.
+        """All files but junk, sorted by path; each one's key is its path in Unicode NFC, archives under their stems.
 
         Raises:
             LayoutError: The root holds no file that can be read.
@@ -319,12 +320,23 @@ class RawRoot:
         listed = tuple(Skipped(PurePosixPath(path), skipped[path]) for path in sorted(skipped, key=_by_parts))
         if not paths:
             raise LayoutError(f"{self.location}: expected the official download. {what_is_there(paths, listed)}")
-        names = [path if path.isascii() else unicodedata.normalize("NFC", path) for path in paths]
+        names = [_name(path) for path in paths]
         sizes = array("q", (size for _, size, _ in entries))
         mtimes = array("q", (mtime for _, _, mtime in entries))
         return _Listing(paths, names, sizes, mtimes, listed)
 
 
+# An archive whose folder inside is missing unpacks to a folder of its stem: the two must match the same pattern.
+_ARCHIVE_FOLDER = re.compile(r"\.(zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz)/", re.IGNORECASE)
+
+
+def _name(path: str) -> str:
+    name = path if path.isascii() else unicodedata.normalize("NFC", path)
+    return _ARCHIVE_FOLDER.sub("/", name)
+
+
+# One per process and location: units of work that share a raw root share its opened archives.
+@lru_cache(maxsize=4)
 def _reopen(location: str, cache: Path | None) -> RawRoot:
     return RawRoot(storage_of(location), cache)
 

@@ -1,0 +1,159 @@
+"""Small sources of the tests' own: a loader that reads a table, a card, and raw roots of drawn noise."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from PIL import Image
+
+from med_mat.card import Card, parse_card
+from med_mat.registry import Registry, registry
+
+LOADER = '''\
+"""Pictures that a table names."""
+
+from collections.abc import Iterator
+
+from med_mat.raw import RawRoot
+from med_mat.readers import csv_rows
+from med_mat.sample import Sample
+
+COLUMNS = ["file", "labels", "group", "split", "age"]
+
+
+def samples(raw: RawRoot) -> Iterator[Sample]:
+    images = raw.find("*.{png,jpg,bmp}")
+    for row in csv_rows(raw, "table.csv", columns=COLUMNS):
+        yield Sample(
+            images[row["file"]],
+            labels=row["labels"].split("|") if row["labels"] else [],
+            group=row["group"] or None,
+            split=row["split"] or None,
+            extra={"age": row["age"]},
+        )
+'''
+
+LABELS: dict[str, Any] = {
+    "cyst": {"label": "kidney cyst", "meaning": "a cyst"},
+    "stone": {"label": "kidney stone", "meaning": "a stone"},
+    "tumor": {"label": "kidney tumor", "meaning": "a tumor"},
+    "normal": {"label": "normal kidney", "meaning": "nothing", "no_finding": True},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; ``group`` and the rest are empty where the release says nothing."""
+
+    file: str
+    labels: str
+    group: str = ""
+    split: str = ""
+    age: str = ""
+
+
+def front_matter(**fields: Any) -> dict[str, Any]:
+    """Front matter of a card that is right; a field given as None is left out."""
+    front: dict[str, Any] = {
+        "title": "Tiny",
+        "kind": "classification",
+        "subset": "02",
+        "modality": "ct",
+        "anatomy": "kidney",
+        "task": "disease classification",
+        "homepage": "https://example.org/tiny",
+        "download": {"where": "nowhere", "how": "Draw it."},
+        "access": "open",
+        "licence": {"name": "CC0", "spdx": "CC0-1.0", "evidence": "drawn by the tests"},
+        "redistribution": "images",
+        "citation": "@misc{tiny}",
+        "labels": LABELS,
+        "official_splits": "none",
+        "path_ids": "plain",
+        **fields,
+    }
+    return {name: value for name, value in front.items() if value is not None}
+
+
+def card_text(**fields: Any) -> str:
+    front = yaml.safe_dump(front_matter(**fields), sort_keys=False, allow_unicode=True)
+    return f"---\n{front}---\nPictures of noise.\n"
+
+
+def make_card(slug: str = "tiny", **fields: Any) -> Card:
+    return parse_card(card_text(**fields), slug)
+
+
+def label_entries(*labels: str, **relations: Mapping[str, Any]) -> dict[str, Any]:
+    """Raw labels that are clean ones already; ``relations`` by label with blanks as underscores."""
+    return {
+        label: {"label": label, "meaning": f"shows {label}", **relations.get(label.replace(" ", "_"), {})}
+        for label in labels
+    }
+
+
+def add_source(folder: Path, slug: str, loader: str = LOADER, **fields: Any) -> None:
+    """Writes a loader and its card into a folder for ``--loaders``, at the end of its ledger."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{slug}.py").write_text(loader, encoding="utf-8")
+    (folder / f"{slug}.md").write_text(card_text(**fields), encoding="utf-8")
+    ledger = folder / "LEDGER"
+    admitted = ledger.read_text(encoding="utf-8").split() if ledger.exists() else []
+    ledger.write_text("\n".join(dict.fromkeys([*admitted, slug])) + "\n", encoding="utf-8")
+
+
+def registry_of(folder: Path) -> Registry:
+    """The sources of a folder alone: those of the package would only be slow here."""
+    every = registry([folder])
+    here = [path.stem for path in folder.glob("*.py")]
+    return Registry({slug: source for slug, source in every.sources.items() if slug in here})
+
+
+def noise(seed: str, size: tuple[int, int] = (12, 10), mode: str = "L") -> Image.Image:
+    """A picture whose every pixel follows from ``seed``."""
+    number = size[0] * size[1] * (3 if mode == "RGB" else 1)
+    return Image.frombytes(mode, size, hashlib.shake_128(seed.encode()).digest(number))
+
+
+def noise_bytes(seed: str, name: str, size: tuple[int, int] = (12, 10), mode: str = "L") -> bytes:
+    stream = io.BytesIO()
+    noise(seed, size, mode).save(stream, {"png": "PNG", "jpg": "JPEG", "bmp": "BMP"}[name.rpartition(".")[2]])
+    return stream.getvalue()
+
+
+def write_raw(
+    folder: Path,
+    rows: Iterable[Row],
+    *,
+    pictures: Mapping[str, bytes] | None = None,
+    absent: Sequence[str] = (),
+    size: tuple[int, int] = (12, 10),
+    mode: str = "L",
+) -> None:
+    """Writes a table and the pictures that it names.
+
+    ``pictures`` gives the content of some files; the content of the others follows from their names. Files that are
+    ``absent`` are in the table alone.
+    """
+    rows = list(rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in dict.fromkeys(row.file for row in rows):
+        if name not in absent:
+            content = (pictures or {}).get(name) or noise_bytes(name, name, size, mode)
+            (folder / name).write_bytes(content)
+    with (folder / "table.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", "labels", "group", "split", "age"])
+        writer.writerows([row.file, row.labels, row.group, row.split, row.age] for row in rows)
+
+
+def plain_rows(number: int, labels: Sequence[str] = tuple(LABELS), suffix: str = "png") -> list[Row]:
+    """Pictures without groups, labels in turn."""
+    return [Row(f"picture {place:03d}.{suffix}", labels[place % len(labels)]) for place in range(number)]
