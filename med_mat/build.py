@@ -17,8 +17,9 @@ from med_mat.configs import Config, configs, shard_path
 from med_mat.dataset_card import dataset_card
 from med_mat.encode import ShardRecord, ShardUnit, encode_shard, finished, row_schema, shard_digest
 from med_mat.engine import run
-from med_mat.errors import LayoutError, MedMatError
+from med_mat.errors import CardError, LayoutError, MedMatError
 from med_mat.files import remove_partials, replacing, write_json, write_table, write_text
+from med_mat.hashing import MAX_SALT_BYTES
 from med_mat.index import Index, Oddity, index_source
 from med_mat.manifest import build_manifest
 from med_mat.plan import SHARD_BYTES, SPLITS, Input, SourcePlan, plan
@@ -56,7 +57,7 @@ class SourceResult:
         slug: The source.
         index: What its loader found; None if the layout did not fit.
         plan: Its rows; None if it has none.
-        failure: Why it is not in the build; None if it is.
+        failure: Why this build could not read it, so that the folder keeps what it had of it; None if it could.
         shards: Shards of the source, and how many of them were written now.
     """
 
@@ -135,12 +136,18 @@ def build(
         progress: Told how far the build is.
 
     Raises:
-        LayoutError: If no raw root of a source is there.
+        LayoutError: If no raw root of a source is there; if the folder holds a source that has no loader, or one whose
+            shards must be written anew without its raw root.
+        RawChangedError: If a raw file changes while it is built.
+        MedMatError: If the salt is too long.
         KeyError: If a slug is unknown.
     """
     progress = progress or _Silent()
     work = out / WORK
     out.mkdir(parents=True, exist_ok=True)
+    if len(salt) > MAX_SALT_BYTES:
+        raise MedMatError(f"the salt has {len(salt)} bytes; give at most {MAX_SALT_BYTES}")
+    _refuse_strangers(registry, out)
     remove_partials(out)
     chosen = _choose(registry, raw, slugs)
     results: dict[str, SourceResult] = {}
@@ -148,22 +155,21 @@ def build(
     for source, location in chosen:
         result = results[source.slug] = SourceResult(source.slug)
         try:
-            root = roots[source.slug] = RawRoot.open(location, cache=cache)
+            _refuse_unsalted(source.card, salt)
+            root = RawRoot.open(location, cache=cache)
             result.index = index_source(source, root, allow_missing=True)
             _refuse_unknown_labels(result.index)
         except MedMatError as error:
+            # What the folder holds of it stays as it was, so that no row of a later source changes its split.
             result.failure = str(error)
             continue
-        write_json(_summary_file(work, source.slug), result.index.as_dict())
-        write_table(work / "index" / f"{source.slug}.parquet", result.index.table)
+        roots[source.slug] = root
         progress.start(f"scan {source.slug}", result.index.table.num_rows)
         scan(root, result.index.table, _scan_file(work, source.slug), workers=workers, progress=progress.advance)
-    plans = plan(
-        _inputs(registry, work, failed={slug for slug, result in results.items() if result.failure}),
-        [source.card for source in registry],
-        salt=salt,
-        shard_bytes=shard_bytes,
-    )
+        # After the scan: a build that is stopped in it leaves an older index with the scan that belongs to it.
+        write_json(_summary_file(work, source.slug), result.index.as_dict())
+        write_table(work / "index" / f"{source.slug}.parquet", result.index.table)
+    plans = plan(_inputs(registry, work), [source.card for source in registry], salt=salt, shard_bytes=shard_bytes)
     for source_plan in plans:
         slug = source_plan.card.slug
         results.setdefault(slug, SourceResult(slug)).plan = source_plan
@@ -171,7 +177,7 @@ def build(
         source_plan.card.slug: _shard_units(source_plan, out, roots.get(source_plan.card.slug)) for source_plan in plans
     }
     records = _encode(units, results, workers, progress)
-    _remove_old(out, units, keep={slug for slug, result in results.items() if result.failure})
+    _remove_old(out, units)
     return _finish(registry, out, plans, results, records)
 
 
@@ -195,6 +201,23 @@ def _choose(registry: Registry, raw: Path, slugs: Sequence[str]) -> list[tuple[S
     return [(source, there[source.slug]) for source in registry if source.slug in there]
 
 
+def _refuse_strangers(registry: Registry, out: Path) -> None:
+    strangers = sorted(path.name for path in (out / "data").glob("*/") if path.name not in registry)
+    if strangers:
+        raise LayoutError(
+            f"{out} holds rows of {', '.join(strangers)}, for which there is no loader; give their --loaders folder, "
+            f"or delete {out / 'data' / strangers[0]} to leave them out"
+        )
+
+
+def _refuse_unsalted(card: Card, salt: bytes) -> None:
+    if card.path_ids == "private" and not salt:
+        raise CardError(
+            f"{card.slug}: its file names may not be published (path_ids: private), so a salt is needed; "
+            "set --salt-file"
+        )
+
+
 def _refuse_unknown_labels(index: Index) -> None:
     unknown = [oddity for oddity in index.undeclared if oddity.kind == "unknown_label"]
     if unknown:
@@ -212,10 +235,10 @@ def _scan_file(work: Path, slug: str) -> Path:
     return work / "scan" / f"{slug}.parquet"
 
 
-def _inputs(registry: Registry, work: Path, failed: set[str]) -> Iterator[Input]:
+def _inputs(registry: Registry, work: Path) -> Iterator[Input]:
     for source in registry:
         index, scanned = work / "index" / f"{source.slug}.parquet", _scan_file(work, source.slug)
-        if source.slug not in failed and index.is_file() and scanned.is_file():
+        if index.is_file() and scanned.is_file():
             yield Input(source.card, pq.read_table(index), pq.read_table(scanned))
 
 
@@ -263,9 +286,10 @@ def _encode(
             if record is not None:
                 records[unit.out] = record
             elif unit.raw is None:
+                why = results[slug].failure or "its raw root is not among those given; give it too"
                 raise LayoutError(
                     f"{unit.out.name} of {slug} has to be written anew since its card changed or another source now "
-                    f"shares its pictures, and its raw root is not among those given; give it too"
+                    f"shares its pictures, and cannot be: {why}"
                 )
             else:
                 fresh.append(unit)
@@ -277,10 +301,10 @@ def _encode(
     return records
 
 
-def _remove_old(out: Path, units: dict[str, list[ShardUnit]], keep: set[str]) -> None:
+def _remove_old(out: Path, units: dict[str, list[ShardUnit]]) -> None:
     current = {unit.out for shards in units.values() for unit in shards}
     for path in (out / "data").glob("*/*.parquet"):
-        if path not in current and path.parent.name not in keep:
+        if path not in current:
             path.unlink()
             (out / WORK / "shards" / path.relative_to(out)).with_suffix(".parquet.json").unlink(missing_ok=True)
     for folder in (out / "data").glob("*/"):

@@ -39,7 +39,7 @@ class _Model(BaseModel):
 def _word(kind: Literal["modalities", "anatomies", "tasks"]) -> BeforeValidator:
     def check(value: object) -> object:
         allowed = getattr(vocabulary(), kind)
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise ValueError(f"{value!r} is not in the vocabulary; allowed: {', '.join(allowed)}")
         return value
 
@@ -194,8 +194,8 @@ class Card(_Model):
             raise ValueError("citation: must be a BibTeX entry, which starts with '@'")
         if self.subset is None and not self.instructions:
             raise ValueError("instructions: a source outside the 53 subsets brings its own questions")
-        if self.presence is not None and "{label}" not in self.presence:
-            raise ValueError("presence: must hold {label}")
+        if self.presence is not None and re.findall("[{][^}]*[}]?|[}]", self.presence) != ["{label}"]:
+            raise ValueError("presence: must hold {label} once and no other braces")
         if not self.clean_labels:
             raise ValueError("labels: no raw value has a clean label")
         return self
@@ -259,7 +259,7 @@ def parse_card(text: str, slug: str) -> Card:
         problems = []
         for problem in error.errors():
             field = ".".join(str(step) for step in problem["loc"]) or "(whole card)"
-            found = "" if problem["type"] == "missing" else f"; found {str(problem['input'])[:80]!r}"
+            found = "" if problem["type"] == "missing" or not problem["loc"] else f"; found {problem['input']!r:.80}"
             problems.append(f"card {slug}, field {field}: {problem['msg']}{found}")
         raise CardError("\n".join(problems)) from error
 

@@ -140,7 +140,7 @@ def run_demo(raw: Path, out: Path, sheet: Path, workers: int, console: Console) 
     sources = registry()
     console.rule("1. Raw trees in official layouts, pictures drawn")
     for slug, files in write_raw_trees(sources, raw):
-        console.print(f"{raw / slug}: {files} files ({layout_of(slug)})")
+        console.print(f"{raw / slug}: {files} files. {layout_of(slug)}.", soft_wrap=True)
     console.rule(f"2. med-mat build --raw {raw} --out {out}")
     with BuildProgress(console) as progress:
         result = build(sources, raw, out, slugs=list(TREES), workers=workers, progress=progress)

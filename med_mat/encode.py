@@ -95,6 +95,8 @@ def encode_shard(unit: ShardUnit) -> tuple[ShardUnit, ShardRecord]:
     rows = pq.ParquetFile(unit.plan).read_row_group(unit.row_group)
     metadata = {_METADATA_KEY: json.dumps({"schema": SCHEMA_VERSION, "digest": unit.digest}).encode()}
     schema = unit.schema.with_metadata({**(unit.schema.metadata or {}), **metadata})
+    # A record of an earlier plan must not outlive its shard: that plan may come back.
+    unit.record.unlink(missing_ok=True)
     with (
         replacing(unit.out) as partial,
         pq.ParquetWriter(partial, schema, **_writer_options(schema)) as writer,
@@ -142,7 +144,7 @@ def _published(raw: RawRoot, row: dict[str, Any]) -> bytes:
     if found != row["raw_sha256"]:
         raise RawChangedError(
             f"{raw.location}: {row['raw_path']} changed after it was scanned: sha256 was {row['raw_sha256']}, is "
-            f"{found}. Run the build again"
+            f"{found}. If its time did not change with it, touch it; then run the build again"
         )
     return publish(data, frame=row["frame"])
 

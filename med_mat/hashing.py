@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+MAX_SALT_BYTES = hashlib.blake2b.MAX_KEY_SIZE
 _SEPARATOR = "\x1f"
 
 
@@ -26,7 +27,7 @@ def row_id(slug: str, key: str, frame: int | None) -> str:
 def salted(purpose: str, value: str, salt: bytes) -> str:
     """Returns 16 hex digits that stand for ``value`` in published rows.
 
-    With a secret salt the value cannot be found by trying. ``salt`` is at most 64 bytes.
+    With a secret salt the value cannot be found by trying. ``salt`` is at most ``MAX_SALT_BYTES`` (64) long.
     """
     return _digest(purpose, (value,), 8, salt).hex()
 

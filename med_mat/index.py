@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from med_mat.card import Card
-from med_mat.errors import LayoutError, MedMatError
+from med_mat.errors import CardError, LayoutError, MedMatError
 from med_mat.raw import RawFile, RawRoot
 from med_mat.raw.patterns import compile_patterns
 from med_mat.registry import Source
@@ -206,6 +206,11 @@ class _Collector:
             return None
         entries = [self.card.labels[label] for label in sample.labels]
         labels = list(dict.fromkeys(entry.label for entry in entries if entry.label is not None))
+        if len(labels) > 1 and self.card.kind == "classification":
+            raise CardError(
+                f"{self.card.slug}: kind classification means one label a picture, {sample.image.path} has "
+                f"{len(labels)}: {', '.join(labels)}; kind: multilabel allows several"
+            )
         if labels:
             return labels
         if entries:

@@ -15,8 +15,8 @@ class LabelSpace:
     Attributes:
         labels: Clean labels of the subset, in the order of the ledger and of the cards.
         own: Clean labels of the source itself.
-        related: Label to the labels that could be right beside it: synonyms, parents, children, declared overlaps,
-            and, for a label of no finding, every other label of no finding.
+        related: Label to the labels that could be right beside it: synonyms, parents, children, declared overlaps
+            (with the broader labels of both), and, for a label of no finding, every other label of no finding.
         no_finding: Labels which say that nothing was found.
     """
 
@@ -72,9 +72,12 @@ def _relations(cards: Iterable[Card], no_finding: frozenset[str]) -> dict[str, f
     for name in names:
         for ancestor in up[name]:
             _add_pairs(related, name, {ancestor})
-        for twin in _reach(name, {}, synonyms):
-            for other in overlaps.get(twin, ()):
-                _add_pairs(related, name, {other})
+    # Two labels that can be true of one picture make their broader labels true of it as well; of their narrower
+    # ones that says nothing.
+    for name, others in overlaps.items():
+        for other in others:
+            for broader in up[name]:
+                _add_pairs(related, broader, up[other])
     return {name: frozenset(others - {name}) for name, others in related.items()}
 
 

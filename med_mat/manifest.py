@@ -25,6 +25,8 @@ def build_manifest(
 ) -> dict[str, Any]:
     """Describes a build. Holds no time and no place: equal builds have equal manifests.
 
+    ``losses`` names raw files, so it is empty for a source whose file names are private; ``left_out`` counts them.
+
     Args:
         plans: Plans of the sources, in order of admission.
         out: The build's folder.
@@ -56,7 +58,7 @@ def _entry(
         "samples": summary["samples"]["total"],
         "missing": summary["missing"]["total"],
         "left_out": {**summary["left_out"], **plan.left_out},
-        "losses": sorted([loss.raw_path, loss.reason, loss.detail] for loss in plan.losses if loss.kind != "split"),
+        "losses": [] if plan.card.path_ids == "private" else _losses(plan),
         "odd": _count(oddity["kind"] for oddity in summary["odd"]),
         "undeclared": _count(
             [
@@ -71,6 +73,10 @@ def _entry(
             if path.parent == folder
         },
     }
+
+
+def _losses(plan: SourcePlan) -> list[list[str]]:
+    return sorted([loss.raw_path, loss.reason, loss.detail] for loss in plan.losses if loss.kind != "split")
 
 
 def _labels(rows: pa.Table) -> dict[str, int]:

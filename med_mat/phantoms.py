@@ -421,7 +421,7 @@ def _odd(cells: Plane) -> Bits:
 
 
 _TEXTURES: tuple[Callable[[_Frame], Bits], ...] = (_broad, _narrow, _checker, _speckle, _rings)
-_LABELS = len(_SHAPES) * len(_TEXTURES)
+MOST_LABELS = len(_SHAPES) * len(_TEXTURES)
 
 
 def _texture(label: int) -> Callable[[_Frame], Bits]:
@@ -712,8 +712,8 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _check(labels: Sequence[int], of: int, size: tuple[int, int], mode: str, style: str, rows: int) -> None:
-    if not 1 <= of <= _LABELS:
-        raise PhantomError(f"phantom of {of} labels: there are shapes and textures for 1 to {_LABELS}")
+    if not 1 <= of <= MOST_LABELS:
+        raise PhantomError(f"phantom of {of} labels: there are shapes and textures for 1 to {MOST_LABELS}")
     for label in labels:
         if not 0 <= label < of:
             raise PhantomError(f"phantom of label {label}: expected an index from 0 to {of - 1}")

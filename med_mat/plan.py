@@ -10,7 +10,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from med_mat.card import Card
-from med_mat.errors import CardError
+from med_mat.errors import CardError, LayoutError
 from med_mat.hashing import row_id, salted
 from med_mat.index import Oddity, declare
 from med_mat.labels import LabelSpace, label_space
@@ -111,6 +111,7 @@ def plan(
 
     Raises:
         CardError: If a source's path ids are private and there is no salt, or its labels allow no question.
+        LayoutError: If a scan lacks a picture of its index.
     """
     claims = Claims()
     plans = []
@@ -140,7 +141,8 @@ def _peers(card: Card, cards: Sequence[Card]) -> list[Card]:
     for peer in cards:
         if peer.slug == card.slug:
             break
-        if card.subset is not None and peer.subset == card.subset:
+        # Findings of a multi-label source can stand beside any diagnosis: they are no wrong answers to one.
+        if card.subset is not None and (peer.subset, peer.kind) == (card.subset, card.kind):
             peers.append(peer)
     return peers
 
@@ -152,7 +154,12 @@ def _candidates(source: Input, salt: bytes) -> tuple[list[_Candidate], list[Loss
     losses = []
     labels_of: dict[str, set[tuple[str, ...]]] = {}
     for line in source.index.to_pylist():
-        facts = seen[line["raw_path"], line["frame"]]
+        facts = seen.get((line["raw_path"], line["frame"]))
+        if facts is None:
+            raise LayoutError(
+                f"{card.slug}: {line['raw_path']} was found and never scanned, since a build was stopped there; build "
+                f"{card.slug} again"
+            )
         if facts["error"] is not None:
             losses.append(Loss("unreadable_image", line["raw_path"], UNREADABLE, facts["error"]))
             continue

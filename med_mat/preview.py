@@ -57,8 +57,5 @@ def preview_rows(rows: Iterable[dict[str, Any]], *, title: str) -> Image.Image:
         rows: As ``load_dataset`` gives them, pictures decoded.
         title: Line above the sheet.
     """
-    cells = (
-        Cell(row["image"], f"{row['question']} → {row['answer']}", f"{row['source']}: {'; '.join(row['labels'])}")
-        for row in rows
-    )
+    cells = (Cell(row["image"], f"{row['answer']} ← {row['question']}", row["source"]) for row in rows)
     return contact_sheet(cells, title=title, columns=6, cell=200)

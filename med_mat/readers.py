@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from itertools import count, islice

@@ -109,7 +109,7 @@ def registry(folders: Iterable[Path] = ()) -> Registry:
             ``LEDGER``.
 
     Raises:
-        CardError: If two places have one slug, or a ledger names a source that is not there.
+        CardError: If two places have one slug, a ledger lacks a loader, or an entry point cannot be loaded.
     """
     package = importlib.import_module("med_mat.loaders")
     cards = importlib.import_module("med_mat.cards")
@@ -150,7 +150,13 @@ def _from_folder(folder: Path, cards: Path, package: str | None) -> list[Source]
 
 
 def _from_entry_point(point: importlib.metadata.EntryPoint) -> list[Source]:
-    module = point.load()
+    try:
+        module = point.load()
+    except Exception as error:
+        raise CardError(
+            f"entry point {point.name} of {ENTRY_POINT_GROUP}, {point.value}, cannot be loaded: "
+            f"{type(error).__name__}: {error}. Mend or uninstall the package that brings it"
+        ) from error
     if not isinstance(module, ModuleType) or module.__file__ is None:
         raise CardError(f"entry point {point.name} of {ENTRY_POINT_GROUP} must name a module or package: {point.value}")
     path = Path(module.__file__)
@@ -183,5 +189,10 @@ def _import(name: str, path: Path) -> ModuleType:
         raise CardError(f"{path}: cannot be imported as a Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        # A half-made module must not pass for a whole one at the next import.
+        del sys.modules[name]
+        raise
     return module

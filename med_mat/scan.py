@@ -68,8 +68,11 @@ def _look_at(raw: RawRoot, picture: Picture) -> dict[str, Any]:
         data = raw.read(PurePosixPath(picture.raw_path))
         line["raw_sha256"] = hashlib.sha256(data).hexdigest()
         seen = examine(data, frame=picture.frame)
-    except (MedMatError, OSError) as error:
-        return {**line, "error": str(error)}
+    except OSError as error:
+        return {**line, "error": f"cannot be read: {error.strerror or type(error).__name__}"}
+    except MedMatError as error:
+        # Where the root lies is no part of the reason: equal builds have equal manifests.
+        return {**line, "error": str(error).removeprefix(f"{raw.location}: ")}
     facts = seen.facts
     return {
         **line,
@@ -95,6 +98,7 @@ def scan(
     """Scans the pictures of an index, but for those that an earlier scan saw in the same state.
 
     The state of a file is its path, size and modification time. A scan that is stopped goes on where it stopped.
+    Pictures that could not be read are tried again.
 
     Args:
         raw: The raw root.
@@ -158,11 +162,13 @@ def _places(table: pa.Table) -> list[Place]:
     return list(zip(table["raw_path"].to_pylist(), frames.to_pylist(), strict=True))
 
 
-def _known(out: Path, parts: Path) -> dict[Place, tuple[int, int]]:
-    known: dict[Place, tuple[int, int]] = {}
+def _known(out: Path, parts: Path) -> dict[Place, tuple[int, int] | None]:
+    known: dict[Place, tuple[int, int] | None] = {}
     for table in _stored(out, parts):
-        states = zip(table["size"].to_pylist(), table["mtime_ns"].to_pylist(), strict=True)
-        known.update(zip(_places(table), states, strict=True))
+        columns = [table[name].to_pylist() for name in ("size", "mtime_ns", "error")]
+        for place, size, mtime_ns, error in zip(_places(table), *columns, strict=True):
+            # What failed is tried again: the disk may have been away, or a decoder missing.
+            known[place] = (size, mtime_ns) if error is None else None
     return known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -163,10 +164,10 @@ def card_page(card: Card) -> RenderableType:
 
 def build_report(result: BuildResult) -> RenderableType:
     """Shows what a build holds, source by source, and everything that is not in it."""
-    table = Table(title=str(result.out), title_justify="left")
+    table = Table(title=str(result.out), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("source", no_wrap=True)
     for column in ("rows", "train", "val", "test", "missing", "left out", "shards", "odd"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", min_width=4)
     for source in result.sources:
         if source.failure:
             table.add_row(source.slug, Text("failed", style="red"))

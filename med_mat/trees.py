@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from med_mat.card import Card
 from med_mat.errors import MedMatError
-from med_mat.phantoms import Mode, Style, encode, phantom_multi
+from med_mat.phantoms import MOST_LABELS, Mode, Style, encode, phantom_multi
 
 STYLES: dict[str, Style] = {
     "co": "endoscopy",
@@ -103,9 +103,12 @@ def _draw(name: str, picture: Picture, card: Card) -> bytes:
     if strange:
         raise MedMatError(f"{card.slug}: {name} shall show {strange}; the card's labels are {list(card.labels)}")
     # A label of no finding shows the background alone, so that "nothing found" can be learned as such.
-    drawn = [order.index(label) for label in picture.labels if label in order]
+    # A source with more labels than there are phantoms shows some alike.
+    drawn = list(dict.fromkeys(order.index(label) % MOST_LABELS for label in picture.labels if label in order))
     seed = f"{card.slug}/{name}"
-    image = phantom_multi(drawn, max(len(order), 1), seed, picture.size, picture.mode, STYLES[card.modality])
+    image = phantom_multi(
+        drawn, min(max(len(order), 1), MOST_LABELS), seed, picture.size, picture.mode, STYLES[card.modality]
+    )
     return encode(image, f"picture{picture.encoded_as}" if picture.encoded_as else name)
 
 

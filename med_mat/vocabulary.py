@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import yaml
 
@@ -14,10 +15,31 @@ Kind = Literal["classification", "multilabel", "detection", "segmentation"]
 Redistribution = Literal["images", "annotations", "none"]
 
 
+# The C parser where PyYAML has it: a hundred cards are read at every start.
+_BaseLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeyLoader(_BaseLoader):  # type: ignore[misc,valid-type] # which of the two it is shows at run time
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                continue  # the base has an error for it
+            if key in keys:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            keys.add(key)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
 def load_yaml(text: str) -> object:
-    """Parses YAML with the C parser where PyYAML has it: a hundred cards are read at every start."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(text, Loader=loader)
+    """Parses YAML.
+
+    Raises:
+        yaml.YAMLError: If it is malformed, or a mapping has a key twice, of which plain YAML would drop one.
+    """
+    return yaml.load(text, Loader=_UniqueKeyLoader)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ interpretation). References below are to the 2025 edition of the standard.
 
 from __future__ import annotations
 
-import logging
 import math
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -57,10 +57,11 @@ _DECODERS: dict[UID, str] = {
 }
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_MAX_INFLATED = 1 << 30  # the largest picture as 16-bit colour
+_INFLATED_AT_ONCE = 1 << 20
 _TABLE_LIMIT = 1 << 17  # stored values that are looked up in a table rather than computed pixel by pixel
 
-# What these libraries say of odd files belongs in an application's log, not on standard error.
-logging.getLogger("pydicom").addHandler(logging.NullHandler())
+# GDCM has no logger, and prints.
 gdcm.Trace.DebugOff()
 gdcm.Trace.WarningOff()
 gdcm.Trace.ErrorOff()
@@ -178,9 +179,34 @@ def metadata(data: bytes) -> tuple[Block, ...]:
         return (Block(f"DICOM header ({len(tags)} elements, {private} of them private)", len(data) - pixels),)
 
 
+class _Source(BytesIO):
+    """A file for pydicom, which reads to the end at once only what it then inflates, without a limit."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if size is None or size < 0:
+            _check_inflated(data)
+        return data
+
+
+def _check_inflated(data: bytes) -> None:
+    inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    total = 0
+    try:
+        while data and not inflate.eof:
+            total += len(inflate.decompress(data, _INFLATED_AT_ONCE))
+            if total > _MAX_INFLATED:
+                raise ImageError(
+                    f"a deflated DICOM file of more than {_MAX_INFLATED} bytes of content (decompression bomb)"
+                )
+            data = inflate.unconsumed_tail
+    except zlib.error:
+        return  # the reader has a message for it
+
+
 def _read(data: bytes) -> Dataset:
     # force: files without the 128 bytes of preamble are told by their first element, see formats.sniff
-    dataset = dcmread(BytesIO(data), force=True)
+    dataset = dcmread(_Source(data), force=True)
     if not any(name in dataset for name in _PIXELS) or "Rows" not in dataset or "Columns" not in dataset:
         raise ImageError("the DICOM file holds no picture (a report, a directory, or not DICOM at all)")
     if "TransferSyntaxUID" not in dataset.file_meta:

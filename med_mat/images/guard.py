@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import warnings
@@ -10,6 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from med_mat.errors import ImageError
+
+# What these libraries say of odd files belongs in an application's log; without a handler of its own it would go to
+# standard error.
+for _library in ("PIL", "nibabel", "pydicom", "tifffile"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 MAX_PIXELS = 178_956_970
 """Largest picture in pixels. Twice Pillow's default ``MAX_IMAGE_PIXELS``: the size from which on a reader's

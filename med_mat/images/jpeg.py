@@ -32,6 +32,7 @@ _SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _EXIF = b"Exif\x00"
 _ICC = b"ICC_PROFILE\x00"
 _ICC_PART = 65_533 - len(_ICC) - 2 - 14  # bytes of profile per segment
+_MAX_SCANS = 100  # encoders write about ten; each costs a pass over all pixels, however few bytes it has
 _JFIF_SIZE = 14
 _ADOBE_SIZE = 12
 
@@ -224,6 +225,9 @@ def _frame(data: bytes, segments: list[_Segment]) -> tuple[int, int, int, int]:
     frames = [segment for segment in segments if segment.marker in _FRAMES]
     if len(frames) != 1 or not any(segment.marker == _SOS for segment in segments):
         raise ImageError(f"damaged JPEG file: {len(frames)} frame headers, expected one, and at least one scan")
+    scans = sum(segment.marker == _SOS for segment in segments)
+    if scans > _MAX_SCANS:
+        raise ImageError(f"a JPEG file of {scans} scans is over the limit of {_MAX_SCANS} (decompression bomb)")
     payload = data[frames[0].payload : frames[0].end]
     if len(payload) < 6:
         raise ImageError("damaged JPEG file: the frame header is too short")

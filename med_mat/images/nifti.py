@@ -26,6 +26,7 @@ GZIP = b"\x1f\x8b"
 _HEADER_1, _HEADER_2 = 348, 540
 _MAGIC_1, _MAGIC_2 = slice(344, 348), slice(4, 8)
 _SKIPPED = 1 << 20  # bytes read at a time of what follows the last voxel in a gzip stream
+_MAX_PASSED = 256 << 20
 _MAX_BYTES = 4 << 30  # one volume in memory
 _SAMPLED = 1 << 20  # voxels looked at for the range of a volume
 
@@ -129,8 +130,13 @@ def _unpack(data: bytes) -> bytes:
         raw = head
         if size > len(head):
             raw += unzip.decompress(unzip.unconsumed_tail, size - len(head))
-        while unzip.unconsumed_tail:  # on to the checksum
-            unzip.decompress(unzip.unconsumed_tail, _SKIPPED)
+        passed = 0
+        while unzip.unconsumed_tail and not unzip.eof:  # on to the checksum
+            passed += len(unzip.decompress(unzip.unconsumed_tail, _SKIPPED))
+            if passed > _MAX_PASSED:
+                raise ImageError(
+                    f"a NIfTI file with more than {_MAX_PASSED} bytes after its last voxel (decompression bomb)"
+                )
         complete = unzip.eof
     else:
         raw = data[:size]

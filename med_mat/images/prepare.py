@@ -6,7 +6,7 @@ from PIL import Image
 
 from med_mat.images import dicom, formats, jpeg, nifti, png, raster, tiff
 from med_mat.images.facts import Block, Prepared
-from med_mat.images.guard import pick_frame
+from med_mat.images.guard import decoding, pick_frame
 
 
 def prepare(data: bytes, frame: int | None) -> Prepared:
@@ -16,16 +16,17 @@ def prepare(data: bytes, frame: int | None) -> Prepared:
         ImageError: The file holds no such picture, or none that may be published.
     """
     form = formats.sniff(data)
-    if form in ("JPEG", "PNG"):
-        pick_frame(frame, 1, form)
-        return jpeg.prepare(data) if form == "JPEG" else png.prepare(data)
-    if form == "TIFF":
-        return tiff.prepare(data, frame)
-    if form == "DICOM":
-        return dicom.prepare(data, frame)
-    if form in ("NIFTI", "GZIP"):
-        return nifti.prepare(data, frame)
-    return raster.prepare(data, form, frame)
+    with decoding(form):
+        if form in ("JPEG", "PNG"):
+            pick_frame(frame, 1, form)
+            return jpeg.prepare(data) if form == "JPEG" else png.prepare(data)
+        if form == "TIFF":
+            return tiff.prepare(data, frame)
+        if form == "DICOM":
+            return dicom.prepare(data, frame)
+        if form in ("NIFTI", "GZIP"):
+            return nifti.prepare(data, frame)
+        return raster.prepare(data, form, frame)
 
 
 def decoded(prepared: Prepared) -> Image.Image:
@@ -47,15 +48,16 @@ def count(data: bytes) -> int:
         ImageError: No picture, or damaged.
     """
     form = formats.sniff(data)
-    if form in ("JPEG", "PNG"):
-        return 1
-    if form == "TIFF":
-        return tiff.count(data)
-    if form == "DICOM":
-        return dicom.count(data)
-    if form in ("NIFTI", "GZIP"):
-        return nifti.count(data)
-    return raster.count(data, form)
+    with decoding(form):
+        if form in ("JPEG", "PNG"):
+            return 1
+        if form == "TIFF":
+            return tiff.count(data)
+        if form == "DICOM":
+            return dicom.count(data)
+        if form in ("NIFTI", "GZIP"):
+            return nifti.count(data)
+        return raster.count(data, form)
 
 
 def metadata(data: bytes) -> tuple[Block, ...]:
@@ -65,14 +67,15 @@ def metadata(data: bytes) -> tuple[Block, ...]:
         ImageError: No picture, or damaged.
     """
     form = formats.sniff(data)
-    if form == "JPEG":
-        return jpeg.strip(data).dropped
-    if form == "PNG":
-        return png.strip(data).dropped
-    if form == "TIFF":
-        return tiff.metadata(data)
-    if form == "DICOM":
-        return dicom.metadata(data)
-    if form in ("NIFTI", "GZIP"):
-        return nifti.metadata(data)
-    return raster.metadata(data, form)
+    with decoding(form):
+        if form == "JPEG":
+            return jpeg.strip(data).dropped
+        if form == "PNG":
+            return png.strip(data).dropped
+        if form == "TIFF":
+            return tiff.metadata(data)
+        if form == "DICOM":
+            return dicom.metadata(data)
+        if form in ("NIFTI", "GZIP"):
+            return nifti.metadata(data)
+        return raster.metadata(data, form)

@@ -5,7 +5,6 @@ Tag numbers are those of TIFF 6.0.
 
 from __future__ import annotations
 
-import logging
 from io import BytesIO
 from typing import Any
 
@@ -27,9 +26,6 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _STRUCTURE = frozenset(
     (*range(254, 260), 262, *range(263, 267), 273, 274, *range(277, 282), 284, 317, 318, 319, 320)
 ).union((322, 323, 324, 325, 330, 338, 339, 347, 529, 530, 531, 532))
-
-# Without a handler of its own, what tifffile logs of damaged files would go to standard error.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def prepare(data: bytes, frame: int | None) -> Prepared:

@@ -59,7 +59,7 @@ def ask_label(row_id: str, label: str, space: LabelSpace, instructions: Sequence
             f"{row_id.split('/')[0]}: no label can stand beside {label!r} as a wrong option; its subset has "
             f"{', '.join(map(repr, space.labels))}. Loosen the relations declared in the cards"
         )
-    wrong = _shuffled("distractor", row_id, rivals)[: MAX_OPTIONS - 1]
+    wrong = _wrong_sets(_shuffled("distractor", row_id, rivals), 1, space)
     return _choice("choice", row_id, label, wrong, instructions)
 
 
@@ -77,19 +77,12 @@ def ask_label_set(
     """
     truth = sorted(labels)
     wrong_labels = [
-        label
-        for label in space.own
-        if all(label != true and label not in space.related[true] for true in truth)
+        label for label in space.own if all(label != true and label not in space.related[true] for true in truth)
     ]
     # A label of no finding stands alone or not at all.
     exclusive = {label for label in space.own if space.excludes_all(label)}
     pool = [label for label in wrong_labels if len(truth) == 1 or label not in exclusive]
-    shuffled = _shuffled("distractor", row_id, pool)
-    size = len(truth)
-    wrong = [
-        SET_SEPARATOR.join(sorted(shuffled[start : start + size]))
-        for start in range(0, len(shuffled) - size + 1, size)
-    ][: MAX_OPTIONS - 1]
+    wrong = _wrong_sets(_shuffled("distractor", row_id, pool), len(truth), space)
     if not wrong:
         return None
     return _choice("choice_of_sets", row_id, SET_SEPARATOR.join(truth), wrong, instructions)
@@ -120,9 +113,7 @@ def presence_labels(rows: Mapping[str, Sequence[str]], space: LabelSpace) -> dic
             continue
         related = space.related[label]
         positive = [row for row, labels in rows.items() if label in labels]
-        negative = [
-            row for row, labels in rows.items() if label not in labels and related.isdisjoint(labels)
-        ]
+        negative = [row for row, labels in rows.items() if label not in labels and related.isdisjoint(labels)]
         negative.sort(key=lambda row: (rank("negative", row, label), row))
         for row in positive:
             asked[row].append((label, True))
@@ -131,12 +122,24 @@ def presence_labels(rows: Mapping[str, Sequence[str]], space: LabelSpace) -> dic
     return asked
 
 
-def _choice(
-    kind: str, row_id: str, answer: str, wrong: Sequence[str], instructions: Sequence[str]
-) -> Question:
+def _choice(kind: str, row_id: str, answer: str, wrong: Sequence[str], instructions: Sequence[str]) -> Question:
     options = tuple(_shuffled("option", row_id, [answer, *wrong]))
     instruction = instructions[rank("instruction", row_id) % len(instructions)]
     return Question(kind, instruction, options, answer, options.index(answer))
+
+
+def _wrong_sets(names: Iterable[str], size: int, space: LabelSpace) -> list[str]:
+    # Labels that could both be right never stand in two options: each would show that the other is wrong.
+    sets: list[list[str]] = []
+    filling: list[str] = []
+    for name in names:
+        if any(not space.related[name].isdisjoint(other) for other in sets):
+            continue
+        filling.append(name)
+        if len(filling) == size:
+            sets.append(filling)
+            filling = []
+    return [SET_SEPARATOR.join(sorted(labels)) for labels in sets[: MAX_OPTIONS - 1]]
 
 
 def _shuffled(purpose: str, row_id: str, names: Iterable[str]) -> list[str]:

@@ -6,21 +6,20 @@ They lie beside this module as ``subset_NN.yaml``. What an instruction may say i
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from med_mat.errors import MedMatError
-
-Kind = Literal["classification", "multilabel"]
+from med_mat.vocabulary import Kind, load_yaml
+from med_mat.vocabulary import subsets as published_subsets
 
 INSTRUCTIONS_PER_SUBSET = 6
-"""Med-MAT wrote six instructions per subset (arXiv 2412.20070, section 3)."""
+"""As many as Med-MAT wrote for each subset (arXiv 2412.20070)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,12 @@ class Instructions:
 
     Attributes:
         subset: Number as published, two digits.
-        kind: ``classification`` where an option is one label, ``multilabel`` where it is a set of labels.
+        kind: As published: ``classification`` asks for one label, ``multilabel`` for all labels of the picture.
         noun: What every picture of the subset is, without article: "CT slice of the kidneys".
         anchors: Words that tell the subset's instructions from those of all others. An anchor of several words
             is in a text when each of its words is; every instruction has at least one anchor.
         instructions: Six questions, different in clinical content.
-        presence: Yes/no question with one ``{label}`` for a clean lower-case label, or None where none reads well.
+        presence: Yes/no question with one ``{label}`` for a clean label, or None where none reads well.
     """
 
     subset: str
@@ -45,19 +44,6 @@ class Instructions:
     presence: str | None
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys and says nothing; a lost instruction is an error here."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
 def _question(text: str) -> str:
     if text != " ".join(text.split()) or not text.endswith("?"):
         raise ValueError("expected one line without double blanks that ends with '?'")
@@ -65,8 +51,8 @@ def _question(text: str) -> str:
 
 
 def _template(text: str) -> str:
-    if text.count("{label}") != 1 or text.replace("{label}", "").count("{"):
-        raise ValueError("expected {label} once and no other placeholder")
+    if text.count("{label}") != 1 or set("{}") & set(text.replace("{label}", "")):
+        raise ValueError("expected {label} once and no other braces")
     return _question(text)
 
 
@@ -82,8 +68,7 @@ _Text = Annotated[str, Field(min_length=1)]
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    subset: Annotated[str, Field(pattern=r"^\d\d$")]
-    kind: Kind
+    subset: _Text
     noun: _Text
     anchors: Annotated[tuple[_Text, ...], Field(min_length=1), AfterValidator(_distinct)]
     presence: Annotated[str, AfterValidator(_template)] | None
@@ -94,10 +79,14 @@ class _File(BaseModel):
     ]
 
 
-def subsets() -> tuple[str, ...]:
-    """Numbers of the subsets that have instructions, two digits each, ascending."""
-    names = (entry.name for entry in files(__package__).iterdir())
-    return tuple(sorted(name[7:9] for name in names if name.startswith("subset_") and name.endswith(".yaml")))
+def _file_name(subset: str) -> str:
+    return f"subset_{subset}.yaml"
+
+
+def instructed_subsets() -> tuple[str, ...]:
+    """Returns the numbers of the subsets that have instructions, two digits each, ascending."""
+    names = {entry.name for entry in files(__package__).iterdir()}
+    return tuple(number for number in sorted(published_subsets()) if _file_name(number) in names)
 
 
 def parse_instructions(text: str, name: str) -> Instructions:
@@ -110,25 +99,24 @@ def parse_instructions(text: str, name: str) -> Instructions:
     Raises:
         MedMatError: The text is no YAML, a key is missing, unknown or doubled, or a value is not what it must be.
     """
+    where = f"med_mat/questions/{name}"
     try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)
+        content = load_yaml(text)
     except yaml.YAMLError as error:
-        raise MedMatError(f"med_mat/questions/{name} is not valid YAML: {error}. Mend the file.") from error
+        raise MedMatError(f"{where} is not valid YAML: {error}. Mend the file.") from error
     try:
         file = _File.model_validate(content)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}, found {item['input']!r}"
+            f"{'.'.join(str(part) for part in item['loc']) or 'the file'}: {item['msg']}, found {item['input']!r:.80}"
             for item in error.errors()
         )
-        raise MedMatError(f"med_mat/questions/{name} does not fit: {problems}. Mend the file.") from error
-    if name != f"subset_{file.subset}.yaml":
-        raise MedMatError(
-            f"med_mat/questions/{name} says subset {file.subset!r}; expected the number in its file name. Mend either."
-        )
+        raise MedMatError(f"{where} does not fit: {problems}. Mend the file.") from error
+    if file.subset not in published_subsets() or name != _file_name(file.subset):
+        raise MedMatError(f"{where} says subset {file.subset!r}; expected the number in its file name. Mend either.")
     return Instructions(
         subset=file.subset,
-        kind=file.kind,
+        kind=published_subsets()[file.subset].kind,
         noun=file.noun,
         anchors=file.anchors,
         instructions=file.instructions,
@@ -138,7 +126,7 @@ def parse_instructions(text: str, name: str) -> Instructions:
 
 @cache
 def load_instructions(subset: str) -> Instructions:
-    """Gives the instructions of a subset; read once, then kept.
+    """Returns the instructions of a subset; read once, then kept.
 
     Args:
         subset: Number as published, two digits: ``"02"``.
@@ -146,10 +134,10 @@ def load_instructions(subset: str) -> Instructions:
     Raises:
         MedMatError: The subset has no instructions, or its file does not fit.
     """
-    if subset not in subsets():
+    if subset not in instructed_subsets():
         raise MedMatError(
-            f"No instructions for subset {subset!r}: expected one of {', '.join(subsets())} (two digits). "
-            f"Write med_mat/questions/subset_{subset}.yaml or ask for another subset."
+            f"No instructions for subset {subset!r}: expected one of {', '.join(instructed_subsets())} (two digits). "
+            f"Ask for one of these, or write med_mat/questions/{_file_name(subset)}."
         )
-    name = f"subset_{subset}.yaml"
+    name = _file_name(subset)
     return parse_instructions(files(__package__).joinpath(name).read_text(encoding="utf-8"), name)

@@ -5,26 +5,26 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from med_mat.questions.instructions import Instructions, load_instructions, subsets
+from med_mat.questions.instructions import Instructions, instructed_subsets, load_instructions
 
 _INTRODUCTION = """\
 # Questions
 
 Each classification subset has six instructions. A row shows one of them with its picture, above two to four
 options. The six differ in clinical content: they come to the same label from the sign, the report, the treatment,
-the tissue, the register. In a subset of kind *multilabel* an option is a set of labels.
+the tissue, the register. In a subset of kind *multilabel* they ask for all labels of the picture.
 
 What holds for each of them, and is tested:
 
-- It can be answered by every label of the subset's sources, normal ones included, and takes nothing abnormal for
-  granted where a picture may be normal.
+- It can be answered by every label of the subset's sources. Where a picture may be normal it takes nothing abnormal
+  for granted.
 - It names no label, and no word that only some of the labels hold.
 - It is true of every picture of the subset. Subset 03 holds radiographs among its CT slices, 08 holds ordinary
   photographs, 32 is published as X-ray and holds MRI: their instructions say "chest image", "image", "brain scan".
-- It fits no other subset: each holds an anchor of its own subset and of no other.
+- It fits no other subset: it holds an anchor of its own subset and of no other.
 
 The yes/no form asks for one label, which takes the place of `{label}`. A label that says that nothing was found is
-never asked for in this way.
+never asked for in this way. A source outside the published subsets brings its own questions in its card.
 
 This page is written by `python -m med_mat.questions.table docs/questions.md` from
 `med_mat/questions/subset_NN.yaml`.
@@ -45,7 +45,7 @@ def _section(entry: Instructions) -> str:
 
 def markdown() -> str:
     """The page as Markdown text, subsets in ascending order."""
-    return "\n".join([_INTRODUCTION, *(_section(load_instructions(subset)) for subset in subsets())])
+    return "\n".join([_INTRODUCTION, *(_section(load_instructions(subset)) for subset in instructed_subsets())])
 
 
 if __name__ == "__main__":
