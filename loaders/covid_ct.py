@@ -6,23 +6,24 @@ from med_mat.raw import RawRoot
 from med_mat.readers import csv_rows, official_split, sheet_rows, text_lines
 from med_mat.sample import Sample
 
-SPLIT_LISTS = "Data-split/{COVID,NonCOVID}/{train,val,test}CT_*.txt"
-
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
+    images = raw.find("{CT_COVID,CT_NonCOVID}/*.{png,jpg}")
     split_of = {
-        name: official_split(list_.name.split("CT_")[0])
-        for list_ in raw.glob(SPLIT_LISTS)
+        f"CT_{list_.parent.name}/{name}": official_split(list_.name.split("CT_")[0])
+        for list_ in raw.glob("Data-split/{COVID,NonCOVID}/{train,val,test}CT_*.txt")
         for name in text_lines(raw, str(list_.key))
     }
     patient_of = {**covid_patients(raw), **other_patients(raw)}
-    for image in raw.glob("{CT_COVID,CT_NonCOVID}/*.{png,jpg}"):
+    # Six pictures stand in no list.
+    for key in dict.fromkeys([*split_of, *images]):
+        image = images[key]
         # Panels of one figure share the name before '%'; it stands in where the tables lack a picture.
         figure = image.stem.split("%")[0]
         yield Sample(
             image,
             labels=[image.parent.name],
-            split=split_of.get(image.name),
+            split=split_of.get(key),
             group=patient_of.get(image.name, f"figure {figure}"),
         )
 

@@ -7,9 +7,6 @@ from med_mat.sample import Sample
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    # Some archives hold the folder of their own name, some the classes at once.
-    for image in raw.glob("{NCT-CRC-HE-100K,CRC-VAL-HE-7K}{,.zip}/*/*.tif"):
-        wrapper, label, name = image.key.parts
-        archive = wrapper.removesuffix(".zip")
-        split = "test" if archive == "CRC-VAL-HE-7K" else "train"
-        yield Sample(image, labels=[label], split=split, key=f"{archive}/{label}/{name}")
+    for image in raw.glob("{NCT-CRC-HE-100K,CRC-VAL-HE-7K}/*/*.tif"):
+        archive, label, _ = image.key.parts
+        yield Sample(image, labels=[label], split="test" if archive == "CRC-VAL-HE-7K" else "train")

@@ -6,24 +6,24 @@ from med_mat.raw import Lookup, RawRoot
 from med_mat.readers import csv_rows, official_split
 from med_mat.sample import Sample
 
+# Folders that copies of the release use for a set, and the set's word in the name of its table.
+SETS = {
+    "Training_set": ("{Training_set,Training,Train}", "Training"),
+    "Validation_set": ("{Validation_set,Validation}", "Validation"),
+    "Test_set": ("{Test_set,Test}", "Testing"),
+}
+
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    for name, table in (("Training", "Training"), ("Validation", "Validation"), ("Test", "Testing")):
-        images = photographs(raw, name)
-        # The tables are not UTF-8: one header ends in a byte of Windows.
-        rows = csv_rows(raw, f"RFMiD_2_{table}_labels.csv", columns=["ID", "WNL"], encoding="cp1252")
-        for row in rows:
+    for name, (folders, word) in SETS.items():
+        # Numbers tell pictures apart within a set only: tables name numbers that lie in another.
+        images = Lookup({image.stem: image for image in raw.glob(f"{folders}/*.jpg", optional=True)})
+        # The tables are not UTF-8: one header ends in a no-break space of Windows.
+        for row in csv_rows(raw, f"RFMiD_2_{word}_labels.csv", columns=["ID", "WNL"], encoding="cp1252"):
             number = row.pop("ID")
             yield Sample(
                 images[number],
                 labels=[finding for finding, value in row.items() if value == "1"],
                 split=official_split(name),
-                key=f"{name}_set/{number}",
+                key=f"{name}/{number}",
             )
-
-
-def photographs(raw: RawRoot, name: str) -> Lookup:
-    # Copies call the folders Training_set, Training or Train; unpacked ones come before Training_set.zip.
-    folders = f"{name}{{,_set,_set.zip}}" if name != "Training" else "Train{,ing,ing_set,ing_set.zip}"
-    found = raw.glob(f"{folders}/*.jpg", optional=True)
-    return Lookup({image.stem: image for image in reversed(found)})

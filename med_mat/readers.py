@@ -8,10 +8,12 @@ import io
 import json
 import re
 import warnings
+import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from itertools import count, islice
-from typing import Any
+from typing import Any, BinaryIO
 
 import openpyxl
 
@@ -20,6 +22,10 @@ from med_mat.raw import RawFile, RawRoot
 from med_mat.sample import Split
 
 _TITLE_ROWS = 50
+_MAX_SHEET_ROWS = 1_048_576  # of Excel itself
+_MAX_SHEET_BYTES = 1 << 30  # all parts of a workbook, unpacked; the largest of the catalogue has a hundredth of it
+# Where half of a surrogate pair may stand in JSON: as an escape, or in UTF-8, which Python's reader lets pass.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 _SPLITS: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -107,29 +113,28 @@ def sheet_rows(
     file = raw.one(*patterns)
     place = f"{raw.location}: {file.path}"
     with raw.open_file(file) as stream:
-        try:
+        with _parsing(f"{place}: not an .xlsx workbook", "An old .xls has to be saved as .xlsx first."):
+            _check_unpacked(stream, place)
             book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-        except Exception as error:  # whatever the parsers of zip, XML and numbers raise
-            raise LayoutError(
-                f"{place}: not an .xlsx workbook ({error}). An old .xls has to be saved as .xlsx first."
-            ) from error
         names: list[str] = book.sheetnames
         index = sheet if isinstance(sheet, int) else names.index(sheet) if sheet in names else len(names)
         if not 0 <= index < len(names):
             raise LayoutError(f"{place}: no sheet {sheet!r}; there are {', '.join(map(repr, names))}.")
-        worksheet = book[names[index]]
-        # The size that a sheet claims is often wrong, and would cut rows off.
-        worksheet.reset_dimensions()
-        cells = worksheet.iter_rows(values_only=True)
+        with _parsing(f"{place}: sheet {names[index]!r} is no table", "Name another sheet."):
+            worksheet = book[names[index]]
+            # The size that a sheet claims is often wrong, and would cut rows off.
+            worksheet.reset_dimensions()
+            cells = worksheet.iter_rows(values_only=True)
 
         def numbered() -> Iterator[tuple[int, list[str]]]:
             for number in count(1):
-                try:
+                # A sheet is parsed while it is read.
+                with _parsing(f"{place}, row {number}: damaged", "Download it again."):
                     row = next(cells, None)
-                except Exception as error:  # as above: a sheet is parsed while it is read
-                    raise LayoutError(f"{place}, row {number}: damaged ({error}); download it again.") from error
                 if row is None:
                     return
+                if number > _MAX_SHEET_ROWS:
+                    raise LayoutError(f"{place}: claims more than {_MAX_SHEET_ROWS} rows; download it again.")
                 yield number, [_cell(value) for value in row]
 
         yield from _table(numbered(), columns, header, place, "row", title_rows=_TITLE_ROWS, padded=True)
@@ -139,23 +144,33 @@ def json_file(raw: RawRoot, *patterns: str) -> Any:
     """Content of a JSON file (UTF-8, UTF-16 or UTF-32).
 
     Raises:
-        LayoutError: The file is not there or not JSON, or an object in it has a name twice, so that a value would
-            be lost.
+        LayoutError: The file is not there or not JSON, or holds what cannot be kept: an object with a name twice,
+            text that is not Unicode, lists thousands deep.
     """
     file = raw.one(*patterns)
+    place = f"{raw.location}: {file.path}"
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise LayoutError(f"{raw.location}: {file.path}: an object has the name {twice!r} twice.")
+            raise LayoutError(f"{place}: an object has the name {twice!r} twice.")
         return result
 
+    data = raw.read(file)
     try:
-        return json.loads(raw.read(file), object_pairs_hook=unique)
+        content = json.loads(data, object_pairs_hook=unique)
+        # UTF-16 and UTF-32 put zeros between the letters of an escape.
+        if _SURROGATE.search(data) or b"\0" in data[:4]:
+            json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise LayoutError(f"{place}: holds text that is not Unicode ({error}).") from error
+    except RecursionError as error:
+        raise LayoutError(f"{place}: not JSON that can be read: lists or objects thousands deep.") from error
     except ValueError as error:
-        raise LayoutError(f"{raw.location}: {file.path}: not JSON ({error}).") from error
+        raise LayoutError(f"{place}: not JSON ({error}).") from error
+    return content
 
 
 def text_lines(raw: RawRoot, *patterns: str, encoding: str = "utf-8") -> list[str]:
@@ -180,6 +195,28 @@ def official_split(word: str) -> Split:
     if plain not in _SPLITS:
         raise ValueError(f"{word!r} does not name a split (train, validation or test)")
     return _SPLITS[plain]
+
+
+@contextmanager
+def _parsing(what: str, advice: str) -> Iterator[None]:
+    """Turns whatever the parsers of zip, XML and numbers raise into an error; keeps their warnings off the terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except LayoutError:
+            raise
+        except Exception as error:
+            raise LayoutError(f"{what} ({str(error) or type(error).__name__}). {advice}") from error
+
+
+def _check_unpacked(stream: BinaryIO, place: str) -> None:
+    with zipfile.ZipFile(stream) as parts:
+        size = sum(part.file_size for part in parts.infolist())
+    if size > _MAX_SHEET_BYTES:
+        raise LayoutError(
+            f"{place}: unpacks to {size:,} bytes, over the limit of {_MAX_SHEET_BYTES:,}; save its table as .csv."
+        )
 
 
 def _text(raw: RawRoot, file: RawFile, encoding: str) -> str:

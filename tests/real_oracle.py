@@ -22,22 +22,18 @@ Labels = frozenset[str]
 class Expected:
     """What stands in a folder and what its label files name beyond that.
 
-    ``found`` maps the path of a picture, relative to the folder, to its raw labels and official split. ``absent``
-    counts the pictures that a label file names and that are not there, by their set of raw labels.
+    ``found`` maps the path of a picture, relative to the folder, to its raw labels and official split. ``missing``
+    counts the pictures that a label file names and that are not there, by their set of raw labels: by set, since two
+    raw labels of one picture may mean the same.
     """
 
     found: dict[str, tuple[Labels, str | None]] = field(default_factory=dict)
-    absent: Counter[Labels] = field(default_factory=Counter)
-
-    @property
-    def missing(self) -> Counter[str]:
-        """Absent pictures by raw label; a picture counts for each of its labels."""
-        return Counter(label for labels in self.absent.elements() for label in labels)
+    missing: Counter[Labels] = field(default_factory=Counter)
 
     def add(self, path: str | None, labels: Iterable[str], split: str | None) -> None:
         """Notes a picture; ``path`` is None where a label file names one that is not there."""
         if path is None:
-            self.absent[frozenset(labels)] += 1
+            self.missing[frozenset(labels)] += 1
         elif path in self.found:
             raise AssertionError(f"{path} stands twice in the release's own label files")
         else:

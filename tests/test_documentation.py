@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 import med_mat
+from med_mat import errata
+from med_mat.build import build
+from med_mat.demo import TREES, write_raw_trees
 from med_mat.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -39,3 +42,23 @@ def test_the_guide_names_every_field_of_a_card(sources: Registry) -> None:
     fields = set(type(sources["ct_kidney"].card).model_fields) - {"slug", "prose"}
     missing = {field for field in fields if f"`{field}`" not in guide}
     assert not missing
+
+
+def test_the_readme_shows_what_its_example_prints(
+    sources: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"<!-- example: load -->\n```python\n(.*?)```\n\n```\n(.*?)```", readme, re.DOTALL)
+    assert example
+    assert [slug for slug, _ in write_raw_trees(sources, tmp_path / "demo-raw")] == list(TREES)
+    build(sources, tmp_path / "demo-raw", tmp_path / "med-mat")
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    exec(compile(example[1], "README.md", "exec"), {})
+    assert capsys.readouterr().out == example[2]
+
+
+def test_the_page_of_errata_is_up_to_date(sources: Registry) -> None:
+    assert (ROOT / "docs" / "errata.md").read_text(encoding="utf-8") == errata.markdown(
+        source.card for source in sources
+    )

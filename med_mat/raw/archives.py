@@ -15,7 +15,7 @@ import tempfile
 import threading
 import zipfile
 import zlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
@@ -25,7 +25,10 @@ from med_mat.raw.names import archive_kind, member_path
 from med_mat.raw.storage import Storage, Stored
 
 MAX_DEPTH = 4
+MAX_NESTED = 10_000
 MAX_MATERIALISED = 500 * 10**9
+# Beyond these sizes content that shrinks so well is a decompression bomb: a gigabyte of label maps does not.
+_BOMB_BYTES, _BOMB_RATIO = 1 << 30, 500
 _OPEN_ARCHIVES = 32
 _CHUNK = 1 << 20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
@@ -85,6 +88,7 @@ class _Zip:
         self._zip = zipfile.ZipFile(source)
         self.skipped: list[tuple[str, str]] = []
         self._members: dict[str, zipfile.ZipInfo] = {}
+        seen: Counter[str] = Counter()
         for info in self._zip.infolist():
             path, reason = member_path(_zip_name(info))
             mode = stat.S_IFMT(info.external_attr >> 16)
@@ -96,10 +100,17 @@ class _Zip:
                 reason = "encrypted; unpack the archive with its password first (7z x)"
             if not reason and info.compress_type not in _METHODS:
                 reason = f"compression method {info.compress_type} is not read; unpack the archive first (7z x)"
+            if not reason and info.file_size > max(_BOMB_BYTES, _BOMB_RATIO * info.compress_size):
+                reason = (
+                    f"{info.file_size:,} bytes packed into {info.compress_size:,} (decompression bomb); if it is none, "
+                    "unpack the archive first (7z x)"
+                )
             if reason:
                 self.skipped.append((path, reason))
             else:
                 self._members[path] = info
+                seen[path] += 1
+        self.skipped += _several(seen)
 
     def members(self) -> Iterator[tuple[str, int]]:
         return ((path, info.file_size) for path, info in self._members.items())
@@ -131,6 +142,15 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/")
 
 
+def _several(seen: Counter[str]) -> list[tuple[str, str]]:
+    """What is lost where members share a name: all but the last, as unpackers do."""
+    return [
+        (path, f"the archive holds {number} members of this name; the last is read")
+        for path, number in seen.items()
+        if number > 1
+    ]
+
+
 class _Tar:
     """An uncompressed tar, known by the headers of its members."""
 
@@ -147,6 +167,7 @@ class _Tar:
             raise
 
     def _index(self) -> None:
+        seen: Counter[str] = Counter()
         with tarfile.open(fileobj=self._file, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 # tarfile keeps every header it has read; only the two numbers below are needed.
@@ -162,6 +183,8 @@ class _Tar:
                     self.skipped.append((path, reason))
                 else:
                     self._members[path] = (member.offset_data, member.size)
+                    seen[path] += 1
+            self.skipped += _several(seen)
             # tarfile takes a damaged header for the end; the true end is a block of zeros, or of the file.
             self._file.seek(tar.offset)
             if any(self._file.read(tarfile.BLOCKSIZE)):
@@ -312,7 +335,7 @@ class Archives:
         copy = self._copy(path, stored)
         if not copy.exists():
             with self._storage.open(path) as file:
-                self._materialise(path, decompress(file), copy, None)
+                self._materialise(path, decompress(file), copy, None, stored.size)
         return _Tar(lambda: copy.open("rb"))
 
     def _inner(self, path: str, outer: str, member: str) -> Archive:
@@ -329,9 +352,9 @@ class Archives:
                 decompress = _decompressor(file.read(6)) if archive_kind(path) == "tar" else None
             with archive.open(member) as file:
                 if decompress is None:
-                    self._materialise(path, file, copy, size)
+                    self._materialise(path, file, copy, size, size)
                 else:
-                    self._materialise(path, decompress(file), copy, None)
+                    self._materialise(path, decompress(file), copy, None, size)
         if archive_kind(path) == "zip":
             return _Zip(copy)
         return _Tar(lambda: copy.open("rb"))
@@ -362,8 +385,9 @@ class Archives:
             raise LayoutError(f"{folder}: the cache folder belongs to another user; name another one.")
         return folder
 
-    def _materialise(self, path: str, source: BinaryIO, copy: Path, declared: int | None) -> None:
-        limit = MAX_MATERIALISED if declared is None else min(declared, MAX_MATERIALISED)
+    def _materialise(self, path: str, source: BinaryIO, copy: Path, declared: int | None, packed: int) -> None:
+        expected = max(_BOMB_BYTES, _BOMB_RATIO * packed) if declared is None else declared
+        limit = min(expected, MAX_MATERIALISED)
         written = 0
         handle, name = tempfile.mkstemp(dir=copy.parent, prefix=f"{copy.stem}-", suffix=".part")
         try:

@@ -16,12 +16,15 @@ from types import TracebackType
 from typing import BinaryIO, Literal
 
 from med_mat.errors import LayoutError
-from med_mat.raw.archives import DAMAGE, MAX_DEPTH, Archive, ArchiveError, Archives
+from med_mat.raw.archives import DAMAGE, MAX_DEPTH, MAX_NESTED, Archive, ArchiveError, Archives
 from med_mat.raw.files import Copy, Lookup, RawFile, Skipped
 from med_mat.raw.layout import what_is_there
 from med_mat.raw.names import READABLE, archive_kind, first_volume, foreign_stem, is_junk, unpack_command
 from med_mat.raw.patterns import compile_patterns
 from med_mat.raw.storage import Storage, storage_of
+
+MAX_READ = 4 << 30
+"""Largest file that is read at once, in bytes: what is larger is no table, and no picture that may be published."""
 
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -197,16 +200,22 @@ class RawRoot:
         """Content of a file, given as found or by its path in the root.
 
         Raises:
-            LayoutError: There is no such file, or its archive is damaged there.
+            LayoutError: There is no such file, it is larger than ``MAX_READ``, or its archive is damaged there.
             OSError: The storage fails.
         """
         path = _path_of(file, self.location)
         archive, member = self._holder(path)
         try:
             if archive is not None:
+                self._check_size(path, archive.size(member) or 0)
                 return archive.read(member)
             with self._storage.open(path) as stream:
+                if stream.seekable():
+                    self._check_size(path, stream.seek(0, os.SEEK_END))
+                    stream.seek(0)
                 return stream.read()
+        except LayoutError:
+            raise
         except _ABSENT as error:
             raise self._absent(path) from error
         except DAMAGE as error:
@@ -240,6 +249,10 @@ class RawRoot:
         if archive.size(holder[1]) is None:
             raise self._absent(path)
         return archive, holder[1]
+
+    def _check_size(self, path: str, size: int) -> None:
+        if size > MAX_READ:
+            raise LayoutError(f"{self.location}: {path} has {size:,} bytes, over the limit of {MAX_READ:,}.")
 
     def _absent(self, path: str) -> LayoutError:
         return LayoutError(f"{self.location}: no file {path}. Has the download been moved or changed?")
@@ -278,8 +291,10 @@ class RawRoot:
         skipped: dict[str, str] = {}
         foreign: dict[str, list[str]] = {}
         archives: list[tuple[str, int, int]] = []
+        nested = 0
 
         def add(path: str, size: int, mtime: int, depth: int) -> None:
+            nonlocal nested
             stem = foreign_stem(path)
             if stem is not None:
                 foreign.setdefault(stem, []).append(path)
@@ -287,7 +302,10 @@ class RawRoot:
                 entries.append((path, size, mtime))
             elif depth >= MAX_DEPTH:
                 skipped[path] = f"archives within archives, more than {MAX_DEPTH} deep; unpack some of them"
+            elif depth and nested >= MAX_NESTED:
+                skipped[path] = f"more than {MAX_NESTED:,} archives within archives; unpack some of them"
             else:
+                nested += depth > 0
                 archives.append((path, mtime, depth + 1))
 
         for stored in self._storage.walk(skipped.__setitem__):

@@ -125,15 +125,20 @@ class _Local:
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 if not is_text(path):
                     skip(printable(path), "name is not UTF-8; rename it (convmv does so for whole folders)")
-                elif entry.is_dir(follow_symlinks=False):
-                    folders.append(path)
-                elif entry.is_dir():
-                    links.append(path)
-                elif entry.is_file():
-                    status = entry.stat()
-                    yield Stored(path, status.st_size, status.st_mtime_ns)
-                else:
-                    skip(path, "link to nothing" if entry.is_symlink() else "not a regular file")
+                    continue
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(path)
+                    elif entry.is_dir():
+                        links.append(path)
+                    elif entry.is_file():
+                        status = entry.stat()
+                        yield Stored(path, status.st_size, status.st_mtime_ns)
+                    else:
+                        skip(path, "link to nothing" if entry.is_symlink() else "not a regular file")
+                except OSError as error:
+                    # It was removed meanwhile, lies in a folder that may be listed but not entered, or links to itself.
+                    skip(path, f"cannot be looked at ({error.strerror}); check the link or the permissions")
 
     def stat(self, path: str) -> Stored | None:
         place = self._base / path

@@ -1,6 +1,6 @@
 """What is fuzzed, and what must hold. An allowed outcome is success, a ``MedMatError``, or an ``OSError`` of a file.
 
-Each target takes the bytes of one case and raises whatever else escapes; ``Broken`` says that a promise was not kept.
+Each target takes the bytes of one case and raises whatever else escapes; ``BrokenError`` says that a promise is broken.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp1252")
 _FOLDER = Path(tempfile.mkdtemp(prefix="med-mat-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 
 
-class Broken(AssertionError):
+class BrokenError(AssertionError):
     """A promise that the package makes does not hold for a case."""
 
 
@@ -73,16 +73,16 @@ def image(data: bytes) -> None:
             continue
         shown = publish(data, frame=frame)
         if not shown.startswith((b"\xff\xd8\xff", SIGNATURE)):
-            raise Broken(f"published bytes start with {shown[:8].hex(' ')}")
+            raise BrokenError(f"published bytes start with {shown[:8].hex(' ')}")
         again = examine(shown)
         if not again.facts.passed_through or publish(shown) != shown:
-            raise Broken("publishing what was published changes it")
+            raise BrokenError("publishing what was published changes it")
         if (again.pixel_hash, again.facts.width, again.facts.height) != (
             seen.pixel_hash,
             seen.facts.width,
             seen.facts.height,
         ):
-            raise Broken("the published picture differs from the raw one")
+            raise BrokenError("the published picture differs from the raw one")
         return
 
 
@@ -116,16 +116,16 @@ def archive(data: bytes) -> None:
             with contextlib.suppress(*ALLOWED):
                 content = raw.read(file)
                 if len(content) != file.size:
-                    raise Broken(f"{file.path}: {file.size} bytes listed, {len(content)} read")
+                    raise BrokenError(f"{file.path}: {file.size} bytes listed, {len(content)} read")
         for skipped in raw.skipped:
             f"{skipped.path} {skipped.reason}".encode()
         raw.glob("*/*.jpg", optional=True)
         raw.find("*.{jpg,png}", by="stem")
     found = {path.relative_to(folder).parts[0] for path in folder.rglob("*")}
     if not found <= {"raw", "cache"} or list((folder / "raw").iterdir()) != [place]:
-        raise Broken(f"files outside the cache: {sorted(found)}")
+        raise BrokenError(f"files outside the cache: {sorted(found)}")
     if list(folder.glob("cache/*.part")):
-        raise Broken("a half-written file stays in the cache")
+        raise BrokenError("a half-written file stays in the cache")
 
 
 def _root(name: str, content: bytes) -> RawRoot:
@@ -140,11 +140,11 @@ def _check_rows(rows: Iterable[dict[str, str]], needed: Iterable[str]) -> None:
     for row in rows:
         for name in needed:
             if name not in row:
-                raise Broken(f"a row without the required column {name!r}: {sorted(row)}")
+                raise BrokenError(f"a row without the required column {name!r}: {sorted(row)}")
         for text in (*row, *row.values()):
             text.encode()
             if text != text.strip():
-                raise Broken(f"{text!r} has white space around it")
+                raise BrokenError(f"{text!r} has white space around it")
 
 
 def table(data: bytes) -> None:
@@ -168,7 +168,7 @@ def table(data: bytes) -> None:
     with contextlib.suppress(*ALLOWED):
         for line in text_lines(raw, "t.csv", encoding=encoding):
             if not line or line != line.strip():
-                raise Broken(f"line {line!r}")
+                raise BrokenError(f"line {line!r}")
 
 
 _WORKBOOK = seeds.parts_of_workbook()
@@ -232,9 +232,9 @@ def pattern(data: bytes) -> None:
     for path in ("a/b/c.jpg", "masks/x/y", text, f"wrapper/{text}", "é[.png\n"):
         found = expression.fullmatch(path)
         if found and not (path == found[1] or path.endswith(f"/{found[1]}")):
-            raise Broken(f"{found[1]!r} is no tail of {path!r}")
+            raise BrokenError(f"{found[1]!r} is no tail of {path!r}")
     if re.fullmatch(r"[\w. -]+(/[\w. -]+)*", text, re.ASCII) and not expression.fullmatch(f"wrapper/{text}"):
-        raise Broken("a plain path does not match itself")
+        raise BrokenError("a plain path does not match itself")
 
 
 TARGETS: dict[str, Target] = {
