@@ -1,5 +1,5 @@
 """Chaoyang under the name of its paper's method, HSA-NRL: the same download as ``chaoyang``."""
 
-from med_mat.loaders.chaoyang import samples
+from .chaoyang import samples
 
 __all__ = ["samples"]

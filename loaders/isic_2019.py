@@ -12,8 +12,8 @@ FACTS = {"age": "age_approx", "sex": "sex", "site": "anatom_site_general"}
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
     images = raw.find("ISIC_" + "[0-9]" * 7 + "{,_downsampled}.{jpg,jpeg}", by="stem")
-    facts = {
-        row["image"]: {name: row[column] for name, column in FACTS.items()}
+    about = {
+        row["image"]: row
         for table in raw.glob("ISIC_2019_{Training,Test}_Metadata.csv", optional=True)
         for row in csv_rows(raw, str(table.key), columns=["image", *FACTS.values()])
     }
@@ -21,10 +21,13 @@ def samples(raw: RawRoot) -> Iterator[Sample]:
         split = official_split(table.name.split("_")[2])
         for row in csv_rows(raw, str(table.key), columns=["image", *DIAGNOSES]):
             name = row["image"]
+            facts = about.get(name, {})
             yield Sample(
                 images[name],
                 labels=[code for code in DIAGNOSES if float(row[code]) == 1],
                 split=split,
                 group=name.removeprefix("ISIC_").removesuffix("_downsampled"),
-                extra=facts.get(name, {}),
+                # The test part's table has no lesions.
+                ties=[lesion] if (lesion := facts.get("lesion_id")) else [],
+                extra={name: facts[column] for name, column in FACTS.items() if facts},
             )

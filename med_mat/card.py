@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from med_mat.errors import CardError
+from med_mat.raw.patterns import compile_patterns
 from med_mat.vocabulary import Kind, Redistribution, load_yaml, subsets, vocabulary
 
 Access = Literal["open", "login", "request-form", "competition-rules", "credentialed"]
@@ -29,6 +31,10 @@ DefectKind = Literal[
     "unreadable_image",
 ]
 
+# Cuts while it goes: what is repeated by aliases may be long beyond all memory when written out.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _CLEAN_LABEL = re.compile(r"[^\s;|]+( [^\s;|]+)*")
 
 
@@ -53,6 +59,14 @@ def _single_line(value: object) -> object:
 
 
 Line = Annotated[str, BeforeValidator(_single_line)]
+
+
+def _pattern(value: str) -> str:
+    compile_patterns([value])
+    return value
+
+
+Pattern = Annotated[Line, AfterValidator(_pattern)]
 
 
 class Published(_Model):
@@ -123,7 +137,7 @@ class Defect(_Model):
     """An oddity that a correct download holds: expected, and counted."""
 
     kind: DefectKind
-    paths: list[Line] = []
+    paths: list[Pattern] = []
     count: int | None = Field(default=None, ge=1)
     why: Line
 
@@ -131,7 +145,7 @@ class Defect(_Model):
 class Unread(_Model):
     """Picture files of the release that are no samples of this source, and why."""
 
-    paths: Annotated[list[Line], Field(min_length=1)]
+    paths: Annotated[list[Pattern], Field(min_length=1)]
     why: Line
 
 
@@ -173,6 +187,7 @@ class Card(_Model):
     groups: Groups | None = None
     official_splits: OfficialSplits
     official_splits_reason: Line | None = None
+    no_test_split: Line | None = None
     path_ids: PathIds
     known_defects: list[Defect] = []
     unread: list[Unread] = []
@@ -247,7 +262,8 @@ def parse_card(text: str, slug: str) -> Card:
         raise CardError(f"card {slug}: must begin with YAML front matter between two lines of '---'")
     try:
         front = load_yaml(parts[1])
-    except yaml.YAMLError as error:
+    # PyYAML lets through what Python says of impossible dates, overlong numbers and nesting.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CardError(f"card {slug}: front matter is not YAML: {error}") from error
     if not isinstance(front, dict):
         raise CardError(f"card {slug}: front matter must be a mapping of fields, found {type(front).__name__}")
@@ -259,7 +275,8 @@ def parse_card(text: str, slug: str) -> Card:
         problems = []
         for problem in error.errors():
             field = ".".join(str(step) for step in problem["loc"]) or "(whole card)"
-            found = "" if problem["type"] == "missing" or not problem["loc"] else f"; found {problem['input']!r:.80}"
+            told = problem["type"] != "missing" and problem["loc"]
+            found = f"; found {_SHORT.repr(problem['input'])}" if told else ""
             problems.append(f"card {slug}, field {field}: {problem['msg']}{found}")
         raise CardError("\n".join(problems)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from med_mat.registry import Registry
 
@@ -41,13 +42,19 @@ Cache = Annotated[
 
 def main() -> None:
     """Runs the command; an error made for people is printed without a trace, and exits with 2."""
-    from med_mat.errors import MedMatError
+    from med_mat.errors import MedMatError, visible
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
+    except OSError as error:
+        print(f"med-mat: {visible(str(error))}", file=sys.stderr)
+        sys.exit(2)
     except (MedMatError, KeyError) as error:
-        message = error.args[0] if error.args else error
-        print(f"med-mat: {message}", file=sys.stderr)
+        print(f"med-mat: {visible(str(error.args[0] if error.args else error))}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -57,10 +64,15 @@ def _registry(loaders: list[Path] | None) -> Registry:
     return registry(loaders or ())
 
 
-def _show(renderable: RenderableType) -> None:
+def _console() -> Console:
     from rich.console import Console
 
-    Console().print(renderable)
+    # Names of files may hold [/b] and :x:, which would be read as markup and emoji.
+    return Console(markup=False, emoji=False)
+
+
+def _show(renderable: RenderableType) -> None:
+    _console().print(renderable)
 
 
 def _print_json(value: Any) -> None:
@@ -147,12 +159,10 @@ def build(
 
     Exit code 0: all went in as the cards say. 1: something undeclared is odd. 2: a source failed.
     """
-    from rich.console import Console
-
     from med_mat.build import build as run_build
     from med_mat.terminal import BuildProgress, build_report
 
-    console = Console()
+    console = _console()
     with BuildProgress(console) as progress:
         result = run_build(
             _registry(loaders),
@@ -209,8 +219,6 @@ def demo(
     workers: Workers = CORES,
 ) -> None:
     """Draw phantoms in the layouts of five sources, build them, load them, and show rows. Needs no download."""
-    from rich.console import Console
-
     from med_mat.demo import run_demo
 
-    run_demo(raw, out, sheet, workers, Console())
+    run_demo(raw, out, sheet, workers, _console())

@@ -1,6 +1,22 @@
 """Errors that people read: each names the file or card, what was expected, what was found and what to do."""
 
 
+def visible(text: str, *, lines: bool = True) -> str:
+    r"""Text from a file or a file name in a form that a terminal shows and does not obey.
+
+    Args:
+        text: Any text.
+        lines: Keep line breaks.
+
+    Returns:
+        The text with control characters, and others that are not shown, as escapes (``\x1b``).
+    """
+    return "".join(
+        char if char.isprintable() or (lines and char == "\n") else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
 class MedMatError(Exception):
     """Base of every error that this package raises on purpose."""
 

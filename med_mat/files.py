@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from med_mat.errors import MedMatError
+
 PARTIAL_SUFFIX = ".partial"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -20,6 +24,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside ``path``; what is written there takes its place once it is on the disk.
 
     If the block raises, ``path`` stays as it was and the temporary file is removed.
+
+    Raises:
+        MedMatError: If there is no room for the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
@@ -28,6 +35,12 @@ def replacing(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as stream:
             os.fsync(stream.fileno())
         partial.replace(path)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise MedMatError(
+            f"{path}: cannot be written ({os.strerror(error.errno)}). Free space and run again: what is finished stays"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,15 +13,16 @@ import pyarrow as pa
 
 from med_mat.card import Card
 from med_mat.errors import CardError, LayoutError, MedMatError
-from med_mat.raw import RawFile, RawRoot
+from med_mat.raw import Copy, RawFile, RawRoot, canonical_name
 from med_mat.raw.patterns import compile_patterns
 from med_mat.registry import Source
 from med_mat.sample import Sample
 from med_mat.schema import INDEX, Extra, clean_extra
 
 _PICTURE_NAME = re.compile(
-    r".*\.(avi|bmp|dcm|dicom|gif|jpe?g|mp4|nii(\.gz)?|p[gnp]m|png|tiff?|webp)", re.IGNORECASE | re.DOTALL
+    r".*\.(avi|bmp|dcm|dicom|gif|jfif|jp2|jpe?g|mp4|nii(\.gz)?|p[bgnp]m|png|tiff?|webp)\s*", re.IGNORECASE | re.DOTALL
 )
+_PACKED = frozenset((".gif", ".gz", ".jfif", ".jp2", ".jpeg", ".jpg", ".png", ".webp"))
 NO_SPLIT = "none"
 
 
@@ -147,6 +147,8 @@ def index_source(source: Source, raw: RawRoot, *, allow_missing: bool = False) -
             collector.add(sample)
     except MedMatError:
         raise
+    except OSError as error:
+        raise LayoutError(f"{source.slug}: {raw.location} cannot be read: {error}") from error
     except Exception as error:
         raise LayoutError(
             f"{source.slug}: the loader stopped at something that the official download does not have in "
@@ -227,6 +229,7 @@ class _Collector:
             "labels": sorted(labels) if self.card.kind == "multilabel" else labels,
             "split": sample.split,
             "group": None if sample.group is None else f"{self._namespace}:{sample.group}",
+            "ties": [f"{self.card.slug}:{tie}" for tie in sample.ties],
             "size": sample.image.size,
             "mtime_ns": sample.image.mtime_ns,
             "extra": extra,
@@ -275,16 +278,18 @@ class _Collector:
 
     def _note_copies(self, raw: RawRoot) -> None:
         for copy in raw.copies:
+            known = copy.other.path in self.claimed
             self.claimed.add(copy.other.path)
-            if copy.other.size == copy.kept.size:
-                if is_picture(copy.other):
+            if _same_file(raw, copy):
+                # Another pattern of the loader may have found it under a key of its own.
+                if is_picture(copy.other) and not known:
                     self.left_out["second copy of the same file in the raw root"] += 1
             else:
                 self.note(
                     "key_clash",
                     copy.other.path,
                     f"{copy.other.size} bytes, {copy.kept.path} under the same key {copy.kept.key} has "
-                    f"{copy.kept.size}; the latter is read",
+                    f"{'others' if copy.kept.size == copy.other.size else copy.kept.size}; the latter is read",
                 )
 
     def _note_unread(self, pictures: Iterable[RawFile]) -> None:
@@ -293,7 +298,7 @@ class _Collector:
             if file.path in self.claimed:
                 continue
             for matches, why in known:
-                if matches(str(file.key)):
+                if matches(str(file.path)):
                     self.left_out[why] += 1
                     break
             else:
@@ -307,9 +312,25 @@ class _Collector:
             self.note("count", label, f"expected {expected} pictures of {label!r}, found {number}")
 
 
+def _same_file(raw: RawRoot, copy: Copy) -> bool:
+    """Tells whether two files of one key are one file twice.
+
+    Two different pictures of a compressed format rarely have one length, and never all those of a release. Pictures
+    of other formats mostly have, and are compared.
+    """
+    if copy.kept.size != copy.other.size:
+        return False
+    if {copy.kept.suffix, copy.other.suffix} <= _PACKED:
+        return True
+    try:
+        return raw.read(copy.kept) == raw.read(copy.other)
+    except (MedMatError, OSError):
+        return False  # not known to be the same
+
+
 def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     expression = compile_patterns(patterns)
-    return lambda path: expression.fullmatch(unicodedata.normalize("NFC", path)) is not None
+    return lambda path: expression.fullmatch(canonical_name(path)) is not None
 
 
 def declare(card: Card, odd: Iterable[Oddity]) -> list[Oddity]:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from med_mat.errors import ImageError
+from med_mat.errors import ImageError, visible
 from med_mat.images import RULES, Block, Facts, dropped, examine, publish
 
 
@@ -74,7 +74,7 @@ def inspect_file(path: Path, out: Path | None = None, frame: int | None = None) 
 def render(inspection: Inspection) -> RenderableType:
     """An inspection as tables for the terminal."""
     facts = inspection.facts
-    table = Table(title=Text(str(inspection.path)), show_header=False, title_justify="left")
+    table = Table(title=Text(visible(str(inspection.path), lines=False)), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     size = "exactly" if facts.passed_through else "at most about"

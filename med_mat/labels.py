@@ -63,8 +63,6 @@ def _relations(cards: Iterable[Card], no_finding: frozenset[str]) -> dict[str, f
                 parents.setdefault(other, set())
             _add_pairs(synonyms, entry.label, entry.same_as)
             _add_pairs(overlaps, entry.label, entry.overlaps)
-    for label in no_finding:
-        _add_pairs(synonyms, label, no_finding - {label})
     names = {*parents, *synonyms, *overlaps}
     # A synonym's parents are one's own, hence one closure over both kinds of step.
     up = {name: _reach(name, parents, synonyms) for name in names}
@@ -78,6 +76,9 @@ def _relations(cards: Iterable[Card], no_finding: frozenset[str]) -> dict[str, f
         for other in others:
             for broader in up[name]:
                 _add_pairs(related, broader, up[other])
+    # Added last: what overlaps one label of no finding need not overlap another.
+    for label in no_finding:
+        _add_pairs(related, label, no_finding - {label})
     return {name: frozenset(others - {name}) for name, others in related.items()}
 
 

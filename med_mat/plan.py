@@ -124,7 +124,9 @@ def plan(
             )
         candidates, losses = _candidates(source, salt)
         items = [_item(card, candidate) for candidate in candidates]
-        assignment = assign(items, claims, official=card.official_splits == "kept")
+        assignment = assign(
+            items, claims, official=card.official_splits == "kept", hold_out_ungrouped=not card.no_test_split
+        )
         losses += [
             Loss("split", candidate.line["raw_path"], assignment.dropped[candidate.id], "")
             for candidate in candidates
@@ -192,6 +194,7 @@ def _item(card: Card, candidate: _Candidate) -> Item:
         pixel_hash=candidate.seen["pixel_hash"],
         official=line["split"] if card.official_splits == "kept" else None,
         labels=tuple(line["labels"]),
+        ties=tuple(line["ties"] or ()),
     )
 
 

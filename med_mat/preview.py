@@ -44,7 +44,7 @@ def _index_cells(index: Index, raw: RawRoot, per_label: int) -> Iterator[Cell]:
             caption = f"{line['key']} · {line['split'] or 'no split'}"
             try:
                 image = pixels(raw.read(PurePosixPath(line["raw_path"])), frame=line["frame"])
-            except MedMatError as error:
+            except (MedMatError, OSError) as error:
                 yield Cell(None, f"{caption} · {error}", heading)
                 continue
             yield Cell(image, caption, heading)

@@ -38,6 +38,8 @@ class Sample:
         key: Canonical name of the picture in the official release. None takes ``image.key``.
         group: What must stay on one side of a split (patient, lesion, slide, video, original of an augmentation),
             without namespace. None means that the picture stands alone.
+        ties: What ties the picture to others of this source beyond its group, such as a lesion where the group is a
+            name that other sources know; they share a split too.
         split: The official split, also where the card calls it void.
         regions: Labelled boxes.
         mask: The file of a label map that belongs to the picture.
@@ -49,6 +51,7 @@ class Sample:
     frame: int | None = None
     key: str | None = None
     group: str | None = None
+    ties: Sequence[str] = ()
     split: Split | None = None
     regions: Sequence[Region] = ()
     mask: RawFile | None = None

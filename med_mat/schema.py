@@ -85,6 +85,7 @@ INDEX = pa.schema(
         ("labels", pa.list_(pa.string())),
         ("split", pa.string()),
         ("group", pa.string()),
+        ("ties", pa.list_(pa.string())),
         ("size", pa.int64()),
         ("mtime_ns", pa.int64()),
         ("extra", EXTRA),

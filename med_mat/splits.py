@@ -27,6 +27,7 @@ class Item:
         pixel_hash: Pictures that share it are the same picture.
         official: Official split; None where the release gives none or the card calls it void.
         labels: Clean labels.
+        ties: What ties it to other items of its source beyond the group.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Item:
     pixel_hash: str
     official: Split | None
     labels: tuple[str, ...]
+    ties: tuple[str, ...] = ()
 
 
 @dataclass
@@ -85,7 +87,7 @@ class _Component:
     split: Split = "train"
 
 
-def assign(items: Sequence[Item], claims: Claims, *, official: bool) -> Assignment:
+def assign(items: Sequence[Item], claims: Claims, *, official: bool, hold_out_ungrouped: bool = True) -> Assignment:
     """Assigns the items of one source to splits and records them in ``claims``.
 
     A component (items that share a group or a picture) never crosses splits. It follows an earlier source where it
@@ -97,6 +99,7 @@ def assign(items: Sequence[Item], claims: Claims, *, official: bool) -> Assignme
         items: The source's items, in any order.
         claims: The sources admitted before; changed.
         official: The card keeps the official split.
+        hold_out_ungrouped: Pictures without a group may be test. False where copies of one original cannot be told.
     """
     splits: dict[str, Split] = {}
     dropped: dict[str, str] = {}
@@ -116,7 +119,7 @@ def assign(items: Sequence[Item], claims: Claims, *, official: bool) -> Assignme
             lost = [item for item in component.items if item.official not in (None, component.split)]
             dropped.update((item.id, IN_OFFICIAL_TEST) for item in lost)
             component.items = [item for item in component.items if item.id not in dropped]
-        else:
+        elif hold_out_ungrouped or any(item.group is not None for item in component.items):
             component.free = True
             component.split = "test" if component.place < TEST_SHARE else "train"
     _give_each_label_both_sides(components)
@@ -140,7 +143,7 @@ def _components(items: Sequence[Item]) -> list[_Component]:
 
     first: dict[tuple[str, str], int] = {}
     for number, item in enumerate(items):
-        ties = [("picture", item.pixel_hash)]
+        ties = [("picture", item.pixel_hash), *(("tie", tie) for tie in item.ties)]
         if item.group is not None:
             ties.append(("group", item.group))
         for tie in ties:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from med_mat.build import BuildResult
 from med_mat.card import Card
+from med_mat.errors import visible
 from med_mat.explode import prompt
 from med_mat.index import Index, Oddity, Tally
 from med_mat.questions.ask import LETTERS
@@ -94,7 +95,7 @@ def _tally_table(title: str, tally: Tally) -> Table:
 def _pairs(first: str, second: str, pairs: Iterable[tuple[str, object]]) -> Table:
     table = Table(first, second)
     for name, value in pairs:
-        table.add_row(name, str(value))
+        table.add_row(visible(name), str(value))
     return table
 
 
@@ -111,7 +112,7 @@ def _odd(odd: Sequence[Oddity]) -> RenderableType:
         for column in ("kind", "path", "detail"):
             table.add_column(column, overflow="fold")
         for oddity in undeclared[:SHOWN_ODDITIES]:
-            table.add_row(oddity.kind, oddity.path, oddity.detail)
+            table.add_row(oddity.kind, visible(oddity.path, lines=False), visible(oddity.detail))
         lines.append(table)
         if len(undeclared) > SHOWN_ODDITIES:
             lines.append(Text(f"… and {len(undeclared) - SHOWN_ODDITIES} more; --json lists all."))
@@ -188,7 +189,7 @@ def build_report(result: BuildResult) -> RenderableType:
     ]
     for source in result.sources:
         if source.failure:
-            parts.append(Text(f"{source.slug} failed: {source.failure}", style="red"))
+            parts.append(Text(f"{source.slug} failed: {visible(source.failure)}", style="red"))
         elif source.undeclared:
             parts += [Text(source.slug, style="bold"), _odd(source.undeclared)]
     return Group(*parts)

@@ -52,6 +52,7 @@ class ExpectedSample(_Model):
     labels: list[str]
     split: Literal["train", "validation", "test"] | None = None
     group: str | None = None
+    ties: list[str] = []
     frame: int | None = None
     extra: dict[str, float | str] = {}
 
@@ -138,6 +139,7 @@ def write_mutated(fixture: SourceFixture, mutation: Mutation, folder: Path, card
 def _edit(content: Content, old: str, new: str) -> Content:
     if isinstance(content, Sheet):
         return Sheet([[new if cell == old else cell for cell in row] for row in content.rows])
-    text = content.decode() if isinstance(content, bytes) else content
-    assert isinstance(text, str), "only text and sheets can be edited"
-    return text.replace(old, new)
+    if isinstance(content, bytes):
+        return content.replace(old.encode(), new.encode())
+    assert isinstance(content, str), "only text and sheets can be edited"
+    return content.replace(old, new)

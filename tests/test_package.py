@@ -22,15 +22,17 @@ def _run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+def _tracked() -> set[str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return set(filter(None, listed.split("\0")))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     # A copy, so that the build leaves nothing in the clone.
     source = folder / "source"
-    names = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    for name in filter(None, names):
+    for name in _tracked():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, source / name)
     _run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, source, cwd=folder)
@@ -41,13 +43,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_holds_every_loader_and_card_and_no_test(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for path in (ROOT / "loaders").glob("*.py"):
-        assert f"med_mat/loaders/{path.name}" in names
-    for path in [*(ROOT / "cards").glob("*.md"), ROOT / "cards" / "LEDGER"]:
-        assert f"med_mat/cards/{path.name}" in names
-    for path in (ROOT / "med_mat").rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            assert path.relative_to(ROOT).as_posix() in names
+    tracked = _tracked()
+    for folder in ("loaders", "cards"):
+        expected = {f"med_mat/{name}" for name in tracked if name.startswith(f"{folder}/")}
+        assert expected
+        assert expected <= names
+    assert {name for name in tracked if name.startswith("med_mat/")} <= names
     assert not [name for name in names if name.split("/")[0] not in ("med_mat",) and ".dist-info/" not in name]
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,12 +95,10 @@ def make_card(slug: str = "tiny", **fields: Any) -> Card:
     return parse_card(card_text(**fields), slug)
 
 
-def label_entries(*labels: str, **relations: Mapping[str, Any]) -> dict[str, Any]:
-    """Raw labels that are clean ones already; ``relations`` by label with blanks as underscores."""
-    return {
-        label: {"label": label, "meaning": f"shows {label}", **relations.get(label.replace(" ", "_"), {})}
-        for label in labels
-    }
+def label_entries(labels: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Raw labels that are clean ones already, with what the card says of them beyond that."""
+    more = labels if isinstance(labels, Mapping) else {}
+    return {label: {"label": label, "meaning": f"shows {label}", **more.get(label, {})} for label in labels}
 
 
 def add_source(folder: Path, slug: str, loader: str = LOADER, **fields: Any) -> None:
@@ -157,3 +159,19 @@ def write_raw(
 def plain_rows(number: int, labels: Sequence[str] = tuple(LABELS), suffix: str = "png") -> list[Row]:
     """Pictures without groups, labels in turn."""
     return [Row(f"picture {place:03d}.{suffix}", labels[place % len(labels)]) for place in range(number)]
+
+
+def golden(name: str, value: object) -> None:
+    """Compares a value with ``tests/golden/<name>.json``; see ``test_hashing.py`` for how to write it anew."""
+    path = Path(__file__).parent / "golden" / f"{name}.json"
+    text = json.dumps(value, indent=1, ensure_ascii=True) + "\n"
+    if os.environ.get("MED_MAT_WRITE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert json.loads(text) == json.loads(path.read_text(encoding="utf-8"))
+
+
+def med_mat(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs the installed command as a process of its own."""
+    command = Path(sys.executable).with_name("med-mat")
+    return subprocess.run([command, *map(str, arguments)], capture_output=True, text=True, **options)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.encaps import get_frame
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
@@ -56,6 +57,7 @@ _DECODERS: dict[UID, str] = {
     RLELossless: "pydicom",
 }
 
+_JP2, _BOX_HEADER = b"\x00\x00\x00\x0cjP  ", 8
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _MAX_INFLATED = 1 << 30  # the largest picture as 16-bit colour
 _INFLATED_AT_ONCE = 1 << 20
@@ -228,8 +230,22 @@ def _stored(dataset: Dataset, frame: int) -> npt.NDArray[Any]:
         raise ImageError("a DICOM file of 12-bit lossy JPEG, which no decoder at hand reads: convert it first")
     if syntax.is_compressed and syntax not in _DECODERS:
         raise ImageError(f"a DICOM file of transfer syntax {syntax.name}, which is not read: convert it first")
+    if syntax in (JPEG2000, JPEG2000Lossless):
+        _check_boxes(get_frame(dataset.PixelData, frame, number_of_frames=_frames(dataset)))
     with silenced() if _DECODERS.get(syntax) == "gdcm" else nullcontext():
         return pixel_array(dataset, index=frame, decoding_plugin=_DECODERS.get(syntax, ""))
+
+
+def _check_boxes(frame: bytes) -> None:
+    """Refuse a JP2 file (which is not to be in DICOM) with a box of no length: pydicom would walk on the spot."""
+    if not frame.startswith(_JP2):
+        return
+    position = len(_JP2) + 4
+    while position < len(frame) and frame[position + 4 : position + 8] != b"jp2c":
+        length = int.from_bytes(frame[position : position + 4], "big")
+        if length < _BOX_HEADER:
+            raise ImageError(f"damaged DICOM file: a JPEG 2000 box of {length} bytes")
+        position += length
 
 
 def _palette(stored: npt.NDArray[Any], dataset: Dataset) -> Image.Image:

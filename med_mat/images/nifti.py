@@ -112,8 +112,8 @@ def _scaled(values: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDA
 
 def _unpack(data: bytes) -> bytes:
     """The file up to its last voxel, unpacked if it is a gzip stream; checked for size and completeness."""
-    unzip = zlib.decompressobj(wbits=31) if data.startswith(GZIP) else None
-    head = unzip.decompress(data, _HEADER_2) if unzip else data[:_HEADER_2]
+    packed = data.startswith(GZIP)
+    head = zlib.decompressobj(wbits=31).decompress(data, _HEADER_2) if packed else data[:_HEADER_2]
     if head[_MAGIC_1] == b"n+1\x00":
         header = _nib.Nifti1Header(head[:_HEADER_1])
     elif head[_MAGIC_2] == b"n+2\x00":
@@ -126,10 +126,9 @@ def _unpack(data: bytes) -> bytes:
     size = int(header.get_data_offset()) + voxels
     if size > _MAX_BYTES:
         raise ImageError(f"a NIfTI volume of {size} bytes is over the limit of {_MAX_BYTES}")
-    if unzip:
-        raw = head
-        if size > len(head):
-            raw += unzip.decompress(unzip.unconsumed_tail, size - len(head))
+    if packed:
+        unzip = zlib.decompressobj(wbits=31)
+        raw = unzip.decompress(data, max(size, 1))
         passed = 0
         while unzip.unconsumed_tail and not unzip.eof:  # on to the checksum
             passed += len(unzip.decompress(unzip.unconsumed_tail, _SKIPPED))

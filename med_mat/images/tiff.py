@@ -5,6 +5,7 @@ Tag numbers are those of TIFF 6.0.
 
 from __future__ import annotations
 
+import math
 from io import BytesIO
 from typing import Any
 
@@ -47,6 +48,7 @@ def prepare(data: bytes, frame: int | None) -> Prepared:
         photometric, bits = tags.get(_PHOTOMETRIC), max(tags.get(_BITS, (1,)))
         if bits > 8 and tags.get(_PLANES, 1) == _SEPARATE and len(tags[_BITS]) > 1:
             return _by_tifffile(data, wanted)  # Pillow 13 takes such planes for bytes and gives noise
+        _check_strips(opened)
         with silenced():
             opened.load()  # Pillow applies the orientation tag here
     if opened.mode == "F" or opened.mode.startswith("I"):
@@ -90,11 +92,26 @@ def _open(data: bytes) -> TiffImageFile | None:
             return None
 
 
+def _check_strips(opened: TiffImageFile) -> None:
+    """Refuse a page that lacks strips or tiles: Pillow would leave black what they should fill."""
+    plain = [tile for tile in opened.tile if tile[0] == "raw"]  # libtiff, which reads all else, complains itself
+    planes = len(opened.getbands()) if opened.tag_v2.get(_PLANES, 1) == _SEPARATE else 1
+    places = [tile[1] or (0, 0, 0, 0) for tile in plain]
+    covered = sum((right - left) * (lower - upper) for left, upper, right, lower in places)
+    if plain and (covered < planes * opened.width * opened.height or not all(tile[2] for tile in plain)):
+        raise ImageError("damaged TIFF file: some of its strips or tiles are not there; download it again")
+
+
 def _by_tifffile(data: bytes, frame: int | None) -> Prepared:
     with decoding("TIFF"), tifffile.TiffFile(BytesIO(data)) as file:
         frames = len(file.pages)
         page: Any = file.pages[pick_frame(frame, frames, "TIFF")]
         check_size(int(page.imagewidth), int(page.imagelength))
+        places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+        if len(places) < math.prod(page.chunked) or any(
+            not (offset > 0 and 0 < size <= len(data) - offset) for offset, size in places
+        ):
+            raise ImageError("damaged TIFF file: some of its strips or tiles are not there; download it again")
         photometric = int(page.photometric)
         separate = int(page.planarconfig) == _SEPARATE and page.samplesperpixel > 1
         array: npt.NDArray[Any] = page.asarray()

@@ -120,7 +120,11 @@ class _Zip:
         return None if info is None else info.file_size
 
     def read(self, member: str) -> bytes:
-        return self._zip.read(self._members[member])
+        info = self._members[member]
+        data = self._zip.read(info)
+        if len(data) != info.file_size:
+            raise EOFError(f"{info.file_size} bytes expected, {len(data)} found")
+        return data
 
     def open(self, member: str) -> BinaryIO:
         return cast(BinaryIO, self._zip.open(self._members[member]))

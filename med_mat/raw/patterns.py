@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+_MAX_ALTERNATIVES = 10_000
+
 
 def compile_patterns(patterns: Sequence[str]) -> re.Pattern[str]:
     r"""Compile patterns into one expression for ``fullmatch`` over whole paths in Unicode NFC.
@@ -37,7 +39,7 @@ def expand_braces(pattern: str) -> list[str]:
     """All patterns without braces that a pattern stands for, in order.
 
     Raises:
-        ValueError: Braces do not pair.
+        ValueError: Braces do not pair, or stand for more than ten thousand patterns.
     """
     opening = None
     for index, char in _outside_classes(pattern, 0):
@@ -64,7 +66,12 @@ def expand_braces(pattern: str) -> list[str]:
         raise ValueError(f"pattern {pattern!r}: '{{' without '}}' (write '[{{]' for the character itself)")
     head, rest = pattern[:opening], pattern[cuts[-1] + 1 :]
     choices = [pattern[start + 1 : end] for start, end in itertools.pairwise(cuts)]
-    return [expanded for choice in choices for expanded in expand_braces(head + choice + rest)]
+    found: list[str] = []
+    for choice in choices:
+        found += expand_braces(head + choice + rest)
+        if len(found) > _MAX_ALTERNATIVES:
+            raise ValueError(f"pattern {pattern!r}: its braces stand for more than {_MAX_ALTERNATIVES:,} patterns")
+    return found
 
 
 def _outside_classes(pattern: str, start: int) -> Iterator[tuple[int, str]]:

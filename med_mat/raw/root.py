@@ -338,7 +338,7 @@ class RawRoot:
         listed = tuple(Skipped(PurePosixPath(path), skipped[path]) for path in sorted(skipped, key=_by_parts))
         if not paths:
             raise LayoutError(f"{self.location}: expected the official download. {what_is_there(paths, listed)}")
-        names = [_name(path) for path in paths]
+        names = [canonical_name(path) for path in paths]
         sizes = array("q", (size for _, size, _ in entries))
         mtimes = array("q", (mtime for _, _, mtime in entries))
         return _Listing(paths, names, sizes, mtimes, listed)
@@ -348,7 +348,8 @@ class RawRoot:
 _ARCHIVE_FOLDER = re.compile(r"\.(zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz)/", re.IGNORECASE)
 
 
-def _name(path: str) -> str:
+def canonical_name(path: str) -> str:
+    """Returns what patterns see of a path: Unicode NFC, archives under their stems."""
     name = path if path.isascii() else unicodedata.normalize("NFC", path)
     return _ARCHIVE_FOLDER.sub("/", name)
 
