@@ -12,8 +12,7 @@ OBSERVATIONS = [
     *["Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other"],
     *["Fracture", "Support Devices"],
 ]
-# Uncertain and not mentioned are no findings, though not the same as absent.
-PRESENT = {"1.0": True, "0.0": False, "-1.0": False, "": False}
+STATES = {"1.0": "present", "0.0": "absent", "-1.0": "uncertain", "": "not mentioned"}
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
@@ -22,9 +21,11 @@ def samples(raw: RawRoot) -> Iterator[Sample]:
         for row in csv_rows(raw, f"{split}.csv", columns=FACTS + OBSERVATIONS):
             # Mirrors leave out the folder with which every path begins.
             path = row["Path"].split("/")[-4:]
+            state = {name: STATES[row[name]] for name in OBSERVATIONS}
             yield Sample(
                 images["/".join(path)],
-                labels=[name for name in OBSERVATIONS if PRESENT[row[name]]] or [""],
+                labels=[name for name in OBSERVATIONS if state[name] == "present"] or [""],
+                uncertain=[name for name in OBSERVATIONS if state[name] == "uncertain"],
                 group=path[1],
                 split=official_split(split),
                 extra={"age": row["Age"], "sex": row["Sex"], "view": row["AP/PA"] or row["Frontal/Lateral"]},

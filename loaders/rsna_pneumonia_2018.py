@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from med_mat.raw import RawRoot
-from med_mat.readers import csv_rows, json_file
+from med_mat.readers import DICOM_OR_CONVERTED, csv_rows, json_file
 from med_mat.sample import Sample
 
 CLASSES = "stage_2_detailed_class_info.csv"
@@ -12,7 +12,7 @@ MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    images = raw.find("*.{dcm,jpg,jpeg,png}", by="stem")
+    images = raw.find(DICOM_OR_CONVERTED, by="stem")
     nih = json_file(raw, MAPPING) if raw.maybe(MAPPING) else []
     if raw.maybe(ANNOTATIONS) and not raw.maybe(CLASSES):
         class_of = adjudicated_classes(raw)

@@ -4,14 +4,14 @@ from ast import literal_eval
 from collections.abc import Iterator
 
 from med_mat.raw import RawRoot
-from med_mat.readers import csv_rows, official_split
+from med_mat.readers import DICOM_OR_CONVERTED, csv_rows, official_split
 from med_mat.sample import Sample
 
 COLUMNS = ["study_id", "image_id", "laterality", "view_position", "finding_categories", "split"]
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    images = raw.find("*.{dicom,dcm,png,jpg,jpeg}", by="stem")
+    images = raw.find(DICOM_OR_CONVERTED, by="stem")
     rows = list(csv_rows(raw, "finding_annotations.csv", columns=COLUMNS))
     findings: dict[str, dict[str, None]] = {}
     for row in rows:

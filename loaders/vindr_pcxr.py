@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from med_mat.raw import RawRoot
-from med_mat.readers import csv_rows, official_split
+from med_mat.readers import DICOM_OR_CONVERTED, csv_rows, official_split
 from med_mat.sample import Sample
 
 DISEASES = [
@@ -16,7 +16,7 @@ PRESENT = {"1": True, "1.0": True, "0": False, "0.0": False}
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
     # Names are unique over both splits, and people convert the files into folders of their own.
-    images = raw.find("*.{dicom,dcm,png,jpg,jpeg}", by="stem")
+    images = raw.find(DICOM_OR_CONVERTED, by="stem")
     for split in ("train", "test"):
         for row in csv_rows(raw, f"image_labels_{split}.csv", columns=["image_id", *DISEASES]):
             yield Sample(

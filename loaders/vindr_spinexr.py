@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from med_mat.raw import RawRoot
-from med_mat.readers import csv_rows, official_split
+from med_mat.readers import DICOM_OR_CONVERTED, csv_rows, official_split
 from med_mat.sample import Sample
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
     # Names are unique over both splits, and people convert the files into folders of their own.
-    images = raw.find("*.{dicom,dcm,png,jpg,jpeg}", by="stem")
+    images = raw.find(DICOM_OR_CONVERTED, by="stem")
     for split in ("train", "test"):
         lesions: dict[tuple[str, str], dict[str, None]] = {}
         for row in csv_rows(raw, f"annotations/{split}.csv", columns=["study_id", "image_id", "lesion_type"]):

@@ -166,22 +166,32 @@ class _Collector:
         self.left_out: Counter[str] = Counter()
         self.odd: list[Oddity] = []
         self.claimed: set[PurePosixPath] = set()
+        self.unlabelled: set[tuple[PurePosixPath, int | None]] = set()
 
     def note(self, kind: str, path: object, detail: str) -> None:
         self.odd.append(Oddity(kind, str(path), detail))
 
     def add(self, sample: Sample) -> None:
         image = sample.image
-        labels = self._clean_labels(sample)
+        known = self._known(sample, sample.labels) & self._known(sample, sample.uncertain)
+        labels = self._clean(sample.labels) if known else []
+        if len(labels) > 1 and self.card.kind == "classification":
+            raise CardError(
+                f"{self.card.slug}: kind classification means one label a picture, {image.path} has "
+                f"{len(labels)}: {', '.join(labels)}; kind: multilabel allows several"
+            )
         if image.missing:
-            self.missing.add(labels or (), sample.split)
+            self.missing.add(labels, sample.split)
             if not self.allow_missing:
                 self.note("missing_image", image.key, "a label file names it; it is not in the raw root")
             return
         self.claimed.add(image.path)
         if sample.mask is not None and not sample.mask.missing:
             self.claimed.add(sample.mask.path)
-        if labels is None:
+        if not known:
+            return
+        if not labels:
+            self._leave_out(sample)
             return
         key = str(image.key) if sample.key is None else sample.key
         extra, misunderstood = clean_extra(sample.extra)
@@ -196,30 +206,26 @@ class _Collector:
         self.rows[place] = row
         self.found.add(labels, sample.split)
 
-    def _clean_labels(self, sample: Sample) -> list[str] | None:
-        unknown = [label for label in sample.labels if label not in self.card.labels]
+    def _known(self, sample: Sample, labels: Iterable[str]) -> bool:
+        unknown = [label for label in labels if label not in self.card.labels]
         for label in unknown:
             self.note(
                 "unknown_label",
                 sample.image.path,
                 f"label {label!r} is not in the card; it has: {', '.join(map(repr, self.card.labels))}",
             )
-        if unknown:
-            return None
-        entries = [self.card.labels[label] for label in sample.labels]
-        labels = list(dict.fromkeys(entry.label for entry in entries if entry.label is not None))
-        if len(labels) > 1 and self.card.kind == "classification":
-            raise CardError(
-                f"{self.card.slug}: kind classification means one label a picture, {sample.image.path} has "
-                f"{len(labels)}: {', '.join(labels)}; kind: multilabel allows several"
-            )
-        if labels:
-            return labels
-        if entries:
-            self.left_out[f"label {', '.join(map(repr, sample.labels))} is no label: {entries[0].meaning}"] += 1
+        return not unknown
+
+    def _clean(self, labels: Iterable[str]) -> list[str]:
+        clean = (self.card.labels[label].label for label in labels)
+        return list(dict.fromkeys(label for label in clean if label is not None))
+
+    def _leave_out(self, sample: Sample) -> None:
+        if sample.labels:
+            meaning = self.card.labels[sample.labels[0]].meaning
+            self.left_out[f"label {', '.join(map(repr, sample.labels))} is no label: {meaning}"] += 1
         else:
             self.note("no_label", sample.image.path, "the sample has no label")
-        return None
 
     def _row(self, sample: Sample, key: str, labels: list[str], extra: Extra) -> dict[str, Any]:
         return {
@@ -227,6 +233,7 @@ class _Collector:
             "key": key,
             "frame": sample.frame,
             "labels": sorted(labels) if self.card.kind == "multilabel" else labels,
+            "uncertain": [label for label in self._clean(sample.uncertain) if label not in labels],
             "split": sample.split,
             "group": None if sample.group is None else f"{self._namespace}:{sample.group}",
             "ties": [f"{self.card.slug}:{tie}" for tie in sample.ties],

@@ -206,7 +206,7 @@ def encode(image: Image.Image, name: str) -> bytes:
     Args:
         image: The picture.
         name: A file name or path; only its extension counts, in any case: ``.jpg``, ``.jpeg``, ``.png``,
-            ``.bmp``, ``.tif``, ``.tiff``, ``.gif``, ``.pgm``, ``.dcm``.
+            ``.bmp``, ``.tif``, ``.tiff``, ``.gif``, ``.pgm``, ``.dcm``, ``.dicom``.
 
     Returns:
         The bytes of the file. JPEG has quality 90. DICOM is an uncompressed secondary capture (explicit VR,
@@ -748,6 +748,7 @@ _FORMATS: dict[str, _Format] = {
     ".gif": _Format("GIF", ("L", "P")),
     ".pgm": _Format("PPM", ("L", "I;16")),
     ".dcm": _Format(None, ("L", "RGB", "I;16")),
+    ".dicom": _Format(None, ("L", "RGB", "I;16")),
 }
 
 

@@ -210,7 +210,11 @@ def _rows(
             key=lambda candidate: candidate.id,
         )
         asked = (
-            presence_labels({candidate.id: candidate.line["labels"] for candidate in chosen}, space)
+            presence_labels(
+                {candidate.id: candidate.line["labels"] for candidate in chosen},
+                space,
+                {candidate.id: _uncertain(candidate) for candidate in chosen},
+            )
             if card.kind == "multilabel" and presence is not None
             else {}
         )
@@ -286,7 +290,7 @@ def _primary(
                 f"{len(labels)}: {', '.join(labels)}; kind: multilabel allows several"
             )
         return ask_label(candidate.id, labels[0], space, instructions)
-    question = ask_label_set(candidate.id, labels, space, instructions)
+    question = ask_label_set(candidate.id, labels, space, instructions, _uncertain(candidate))
     if question is not None:
         return question
     # A picture that bears nearly every label of its source leaves none to make a wrong set of: it is asked yes or no.
@@ -296,6 +300,10 @@ def _primary(
         f"{card.slug}: {candidate.line['raw_path']} with labels {', '.join(labels)} leaves no wrong option, and "
         "its subset has no yes/no question; give the card more labels or a presence question"
     )
+
+
+def _uncertain(candidate: _Candidate) -> list[str]:
+    return candidate.line["uncertain"] or []
 
 
 def _cut_into_shards(rows: Sequence[dict[str, Any]], shard_bytes: int) -> None:

@@ -38,6 +38,10 @@ _SPLITS: dict[str, Split] = {
 }
 
 
+DICOM_OR_CONVERTED = "*.{dicom,dcm,png,jpg,jpeg}"
+"""Pictures of a DICOM release, which many copies hold converted under the same stems."""
+
+
 def csv_rows(
     raw: RawRoot,
     *patterns: str,

@@ -34,6 +34,7 @@ class Sample:
         image: The file that holds the picture. A file that a label table names but that is not in the raw root
             is passed on as it is (``image.missing``); the index counts it.
         labels: Raw labels, as the card lists them. One for single-label sources.
+        uncertain: Raw labels that the release neither affirms nor denies. They are never asked, nor a wrong option.
         frame: Frame or slice inside the file, from 0; None for a file that holds one picture.
         key: Canonical name of the picture in the official release. None takes ``image.key``.
         group: What must stay on one side of a split (patient, lesion, slide, video, original of an augmentation),
@@ -48,6 +49,7 @@ class Sample:
 
     image: RawFile
     labels: Sequence[str] = ()
+    uncertain: Sequence[str] = ()
     frame: int | None = None
     key: str | None = None
     group: str | None = None

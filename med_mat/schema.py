@@ -83,6 +83,7 @@ INDEX = pa.schema(
         ("key", pa.string()),
         ("frame", pa.int32()),
         ("labels", pa.list_(pa.string())),
+        ("uncertain", pa.list_(pa.string())),
         ("split", pa.string()),
         ("group", pa.string()),
         ("ties", pa.list_(pa.string())),

@@ -53,6 +53,7 @@ class ExpectedSample(_Model):
     split: Literal["train", "validation", "test"] | None = None
     group: str | None = None
     ties: list[str] = []
+    uncertain: list[str] = []
     frame: int | None = None
     extra: dict[str, float | str] = {}
 

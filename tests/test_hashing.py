@@ -24,7 +24,7 @@ PURPOSES = ["split", "distractor", "option", "instruction", "negative"]
 
 
 def test_golden_hashes() -> None:
-    golden(
+    found, frozen = golden(
         "hashes",
         {
             "row_id": [
@@ -44,6 +44,7 @@ def test_golden_hashes() -> None:
             "content_digest": [[parts, content_digest(parts)] for parts in ([], [""], ["a", "b"], ["ab"], KEYS)],
         },
     )
+    assert found == frozen
 
 
 @given(st.text(), st.integers(0, 10**6))

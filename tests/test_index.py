@@ -277,9 +277,11 @@ def test_declared_defects_are_expected_as_often_as_the_card_says(tmp_path: Path)
 
 def test_a_shared_namespace_is_part_of_the_group(tmp_path: Path) -> None:
     bench = Bench(tmp_path, groups={"of": "patient", "namespace": "nih", "how": "column group"})
-    write_raw(bench.raw, [Row("a.png", "cyst", "7"), Row("b.png", "cyst", "7"), Row("c.png", "cyst")])
+    write_raw(bench.raw, [Row("a.png", "cyst", "7"), Row("b.png", "cyst", "7", tie="x"), Row("c.png", "cyst")])
     index = bench.index()
     assert index.table["group"].to_pylist() == ["nih:7", "nih:7", None]
+    # What ties pictures of a source is nobody else's business.
+    assert index.table["ties"].to_pylist() == [[], ["tiny:x"], []]
     assert index.groups == 1
 
 

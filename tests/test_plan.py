@@ -28,6 +28,7 @@ def picture(
     group: str | None = None,
     split: str | None = None,
     frame: int | None = None,
+    ties: Sequence[str] = (),
     error: str | None = None,
     size: int = 1000,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -39,6 +40,7 @@ def picture(
         "labels": list(labels),
         "split": split,
         "group": group,
+        "ties": list(ties),
         "extra": {"age": 61.0, "sex": "F", "view": None, "laterality": None, "site": None},
     }
     seen = {**place, "raw_sha256": hashlib.sha256(key.encode()).hexdigest(), "error": error}
@@ -134,7 +136,7 @@ def _golden_inputs() -> list[Input]:
 
 def test_golden_plan() -> None:
     plans = planned(_golden_inputs(), salt=b"golden", shard_bytes=5000)
-    golden(
+    found, frozen = golden(
         "plan",
         [
             {
@@ -147,6 +149,7 @@ def test_golden_plan() -> None:
             for entry in plans
         ],
     )
+    assert found == frozen
 
 
 def test_a_row_has_all_columns_and_the_card_is_its_metadata() -> None:
@@ -282,6 +285,26 @@ def test_official_splits_count_only_where_the_card_keeps_them() -> None:
         card = make_card("tiny", official_splits=kept, official_splits_reason="leaks")
         splits = set(planned([source(card, *pictures)])[0].table["split"].to_pylist())
         assert splits == ({"validation"} if kept == "kept" else {"train", "test"})
+
+
+def test_pictures_that_are_tied_share_a_split_whatever_their_groups() -> None:
+    pictures = [picture(f"{n}.png", KIDNEY[n % 4], group=f"lineage:{n}", ties=[f"tiny:{n // 2}"]) for n in range(80)]
+    rows = planned([source(make_card("tiny"), *pictures)])[0].table.to_pylist()
+    side = {int(row["key"].removesuffix(".png")): row["split"] for row in rows}
+    assert all(side[n] == side[n + 1] for n in range(0, 80, 2))
+    assert set(side.values()) == {"train", "test"}
+    assert len({row["group"] for row in rows}) == 80
+
+
+def test_a_source_whose_copies_cannot_be_told_has_no_test_split() -> None:
+    card = make_card("tiny", no_test_split="neighbouring slices of one patient, and no patient ids")
+    pictures = alternating(60, *KIDNEY)
+    assert set(planned([source(card, *pictures)])[0].table["split"].to_pylist()) == {"train"}
+    # Where a group is known, it may be test.
+    pictures += [picture(f"known {n}.png", KIDNEY[n % 4], group=f"lineage:{n}") for n in range(60)]
+    rows = planned([source(card, *pictures)])[0].table.to_pylist()
+    tests = {row["key"].split()[0] for row in rows if row["split"] == "test"}
+    assert tests == {"known"}
 
 
 def test_a_later_source_follows_and_is_counted() -> None:

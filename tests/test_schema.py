@@ -18,7 +18,7 @@ def _text(schema: pa.Schema) -> list[str]:
 
 
 def test_golden_schema() -> None:
-    golden(
+    found, frozen = golden(
         "schema",
         {
             "version": SCHEMA_VERSION,
@@ -27,6 +27,7 @@ def test_golden_schema() -> None:
             "scan": _text(SCAN),
         },
     )
+    assert found == frozen
 
 
 def test_features_are_the_row_with_pictures_that_decode() -> None:

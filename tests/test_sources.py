@@ -51,7 +51,7 @@ def test_index_finds_what_the_fixture_says(
     found = [
         {
             "path": line["raw_path"],
-            **{name: line[name] for name in ("key", "labels", "split", "group", "ties", "frame")},
+            **{name: line[name] for name in ("key", "labels", "uncertain", "split", "group", "ties", "frame")},
             "extra": {name: value for name, value in line["extra"].items() if value is not None},
         }
         for line in index.table.to_pylist()

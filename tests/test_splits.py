@@ -14,30 +14,44 @@ from med_mat.splits import ACROSS_SPLITS, IN_OFFICIAL_TEST, TEST_SHARE, Assignme
 GROUPS = st.sampled_from([None, None, *(f"lineage:{number}" for number in range(12))])
 PIXELS = st.integers(0, 14).map("pixels {}".format)
 OFFICIAL = st.sampled_from([None, "train", "train", "validation", "test"])
+TIES = st.lists(st.integers(0, 30), max_size=1)
 LABELS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True).map(tuple)
 
 
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Items of one source, whether its official split is kept, and whether pictures without a group may be test."""
+
+    items: list[Item]
+    official: bool
+    hold_out: bool
+
+    def assign(self, claims: Claims) -> Assignment:
+        return assign(self.items, claims, official=self.official, hold_out_ungrouped=self.hold_out)
+
+
 @st.composite
-def sources(draw: st.DrawFn, official: bool | None = None, slug: str = "s") -> tuple[list[Item], bool]:
-    """Items of one source, and whether its official split is kept."""
+def sources(draw: st.DrawFn, official: bool | None = None, hold_out: bool | None = None, slug: str = "s") -> Source:
     kept = draw(st.booleans()) if official is None else official
-    facts = draw(st.lists(st.tuples(GROUPS, PIXELS, OFFICIAL, LABELS), max_size=14))
-    return [
-        Item(f"{slug}/{number}", group, pixels, side if kept else None, labels)
-        for number, (group, pixels, side, labels) in enumerate(facts)
-    ], kept
+    facts = draw(st.lists(st.tuples(GROUPS, PIXELS, OFFICIAL, LABELS, TIES), max_size=14))
+    items = [
+        Item(f"{slug}/{number}", group, pixels, side if kept else None, labels, tuple(f"{slug}:{tie}" for tie in ties))
+        for number, (group, pixels, side, labels, ties) in enumerate(facts)
+    ]
+    return Source(items, kept, draw(st.booleans()) if hold_out is None else hold_out)
 
 
 @st.composite
-def several_sources(draw: st.DrawFn) -> list[tuple[list[Item], bool]]:
+def several_sources(draw: st.DrawFn) -> list[Source]:
     return [draw(sources(slug=f"s{number}")) for number in range(draw(st.integers(1, 4)))]
 
 
 def components(items: Iterable[Item]) -> list[list[Item]]:
-    """Items that share groups or pictures, directly or by way of others: merged until nothing merges."""
+    """Items that share groups, ties or pictures, directly or by way of others: merged until nothing merges."""
     found: list[tuple[set[str], list[Item]]] = []
     for item in items:
-        ties = {f"pixels {item.pixel_hash}"} | ({f"group {item.group}"} if item.group is not None else set())
+        ties = {f"pixels {item.pixel_hash}", *(f"tie {tie}" for tie in item.ties)}
+        ties |= {f"group {item.group}"} if item.group is not None else set()
         touched = [component for component in found if component[0] & ties]
         found = [component for component in found if not component[0] & ties]
         merged_ties = ties.union(*(component[0] for component in touched))
@@ -45,45 +59,45 @@ def components(items: Iterable[Item]) -> list[list[Item]]:
     return [members for _, members in found]
 
 
-def assign_all(batches: Sequence[tuple[list[Item], bool]]) -> tuple[list[Assignment], Claims]:
+def assign_all(batches: Sequence[Source]) -> tuple[list[Assignment], Claims]:
     claims = Claims()
-    return [assign(items, claims, official=kept) for items, kept in batches], claims
+    return [source.assign(claims) for source in batches], claims
 
 
 @given(several_sources())
-def test_no_group_and_no_picture_stands_in_two_splits(batches: list[tuple[list[Item], bool]]) -> None:
+def test_no_group_and_no_picture_stands_in_two_splits(batches: list[Source]) -> None:
     sides: dict[str, set[str]] = {}
-    for (items, _), result in zip(batches, assign_all(batches)[0], strict=True):
-        for item in items:
+    for source, result in zip(batches, assign_all(batches)[0], strict=True):
+        for item in source.items:
             if item.id in result.splits:
                 sides.setdefault(f"pixels {item.pixel_hash}", set()).add(result.splits[item.id])
                 if item.group is not None:
                     sides.setdefault(f"group {item.group}", set()).add(result.splits[item.id])
-        for members in components(items):
+        for members in components(source.items):
             assert len({result.splits[item.id] for item in members if item.id in result.splits}) <= 1
     assert all(len(found) == 1 for found in sides.values()), sides
 
 
 @given(several_sources())
-def test_every_item_is_in_one_split_or_dropped_with_a_reason(batches: list[tuple[list[Item], bool]]) -> None:
-    for (items, kept), result in zip(batches, assign_all(batches)[0], strict=True):
-        assert result.splits.keys() | result.dropped.keys() == {item.id for item in items}
+def test_every_item_is_in_one_split_or_dropped_with_a_reason(batches: list[Source]) -> None:
+    for source, result in zip(batches, assign_all(batches)[0], strict=True):
+        assert result.splits.keys() | result.dropped.keys() == {item.id for item in source.items}
         assert not result.splits.keys() & result.dropped.keys()
         assert set(result.splits.values()) <= {"train", "validation", "test"}
-        assert set(result.dropped.values()) <= ({ACROSS_SPLITS, IN_OFFICIAL_TEST} if kept else {ACROSS_SPLITS})
+        assert set(result.dropped.values()) <= (
+            {ACROSS_SPLITS, IN_OFFICIAL_TEST} if source.official else {ACROSS_SPLITS}
+        )
         assert result.moved <= result.splits.keys()
 
 
 @given(several_sources(), st.randoms(use_true_random=False))
-def test_the_order_of_items_does_not_matter(batches: list[tuple[list[Item], bool]], random) -> None:
-    shuffled = [(random.sample(items, len(items)), kept) for items, kept in batches]
+def test_the_order_of_items_does_not_matter(batches: list[Source], random) -> None:
+    shuffled = [dataclasses.replace(source, items=random.sample(source.items, len(source.items))) for source in batches]
     assert assign_all(shuffled) == assign_all(batches)
 
 
 @given(several_sources(), sources(slug="later"))
-def test_a_later_source_changes_nothing_of_the_earlier(
-    batches: list[tuple[list[Item], bool]], later: tuple[list[Item], bool]
-) -> None:
+def test_a_later_source_changes_nothing_of_the_earlier(batches: list[Source], later: Source) -> None:
     before, claims = assign_all(batches)
     after, all_claims = assign_all([*batches, later])
     assert after[:-1] == before
@@ -92,15 +106,12 @@ def test_a_later_source_changes_nothing_of_the_earlier(
 
 
 @given(several_sources(), sources(slug="later"))
-def test_a_component_follows_the_earlier_source_that_it_meets(
-    batches: list[tuple[list[Item], bool]], later: tuple[list[Item], bool]
-) -> None:
+def test_a_component_follows_the_earlier_source_that_it_meets(batches: list[Source], later: Source) -> None:
     _, claims = assign_all(batches)
     theirs = {f"group {name}": side for name, side in claims.groups.items()}
     theirs |= {f"pixels {name}": side for name, side in claims.pictures.items()}
-    items, kept = later
-    result = assign(items, claims, official=kept)
-    for members in components(items):
+    result = later.assign(claims)
+    for members in components(later.items):
         met = {
             theirs[tie]
             for item in members
@@ -119,10 +130,9 @@ def test_a_component_follows_the_earlier_source_that_it_meets(
 
 
 @given(sources(official=True))
-def test_of_official_splits_evaluation_keeps_and_training_loses(source: tuple[list[Item], bool]) -> None:
-    items, _ = source
-    result = assign(items, Claims(), official=True)
-    for members in components(items):
+def test_of_official_splits_evaluation_keeps_and_training_loses(source: Source) -> None:
+    result = source.assign(Claims())
+    for members in components(source.items):
         official = {item.official for item in members} - {None}
         side = next((side for side in ("test", "validation") if side in official), "train")
         for item in members:
@@ -133,14 +143,13 @@ def test_of_official_splits_evaluation_keeps_and_training_loses(source: tuple[li
     assert not result.moved
 
 
-@given(sources(official=False))
+@given(sources(official=False, hold_out=True))
 @settings(max_examples=400)
-def test_labels_of_a_free_source_have_training_and_where_possible_test(source: tuple[list[Item], bool]) -> None:
-    items, _ = source
-    result = assign(items, Claims(), official=False)
+def test_labels_of_a_free_source_have_training_and_where_possible_test(source: Source) -> None:
+    result = source.assign(Claims())
     together = [
         ({result.splits[item.id] for item in members}.pop(), {name for item in members for name in item.labels})
-        for members in components(items)
+        for members in components(source.items)
     ]
     training = {name: sum(side == "train" and name in names for side, names in together) for name in "abcd"}
     for label in {name for _, names in together for name in names}:
@@ -152,6 +161,14 @@ def test_labels_of_a_free_source_have_training_and_where_possible_test(source: t
                 for side, names in together
                 if side == "train" and label in names
             )
+
+
+@given(sources(official=False, hold_out=False))
+def test_where_copies_cannot_be_told_pictures_without_a_group_are_never_test(source: Source) -> None:
+    result = source.assign(Claims())
+    for members in components(source.items):
+        if all(item.group is None for item in members):
+            assert {result.splits[item.id] for item in members} == {"train"}
 
 
 @given(st.lists(LABELS, min_size=2, max_size=30))

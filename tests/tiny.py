@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def samples(raw: RawRoot) -> Iterator[Sample]:
             labels=row["labels"].split("|") if row["labels"] else [],
             group=row["group"] or None,
             split=row["split"] or None,
+            ties=[row["tie"]] if row["tie"] else [],
             extra={"age": row["age"]},
         )
 '''
@@ -61,6 +62,7 @@ class Row:
     group: str = ""
     split: str = ""
     age: str = ""
+    tie: str = ""
 
 
 def front_matter(**fields: Any) -> dict[str, Any]:
@@ -152,8 +154,8 @@ def write_raw(
             (folder / name).write_bytes(content)
     with (folder / "table.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["file", "labels", "group", "split", "age"])
-        writer.writerows([row.file, row.labels, row.group, row.split, row.age] for row in rows)
+        writer.writerow([field.name for field in fields(Row)])
+        writer.writerows(astuple(row) for row in rows)
 
 
 def plain_rows(number: int, labels: Sequence[str] = tuple(LABELS), suffix: str = "png") -> list[Row]:
@@ -161,14 +163,17 @@ def plain_rows(number: int, labels: Sequence[str] = tuple(LABELS), suffix: str =
     return [Row(f"picture {place:03d}.{suffix}", labels[place % len(labels)]) for place in range(number)]
 
 
-def golden(name: str, value: object) -> None:
-    """Compares a value with ``tests/golden/<name>.json``; see ``test_hashing.py`` for how to write it anew."""
+def golden(name: str, value: object) -> tuple[object, object]:
+    """Gives a value as JSON has it, and what ``tests/golden/<name>.json`` says; the two must be equal.
+
+    ``test_hashing.py`` tells how to write the file anew.
+    """
     path = Path(__file__).parent / "golden" / f"{name}.json"
-    text = json.dumps(value, indent=1, ensure_ascii=True) + "\n"
+    text = json.dumps(value, indent=1) + "\n"
     if os.environ.get("MED_MAT_WRITE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    assert json.loads(text) == json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(text), json.loads(path.read_text(encoding="utf-8"))
 
 
 def med_mat(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:

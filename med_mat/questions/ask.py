@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from med_mat.errors import CardError
@@ -64,7 +64,11 @@ def ask_label(row_id: str, label: str, space: LabelSpace, instructions: Sequence
 
 
 def ask_label_set(
-    row_id: str, labels: Sequence[str], space: LabelSpace, instructions: Sequence[str]
+    row_id: str,
+    labels: Sequence[str],
+    space: LabelSpace,
+    instructions: Sequence[str],
+    uncertain: Collection[str] = (),
 ) -> Question | None:
     """Asks for all labels of a picture. Options are label sets, none part of another.
 
@@ -72,12 +76,21 @@ def ask_label_set(
     source itself annotates: the absence of another source's label says nothing. So neither size nor overlap tells
     which option is right.
 
+    Args:
+        row_id: The row.
+        labels: Its labels.
+        space: The source's label space.
+        instructions: The subset's questions.
+        uncertain: Labels that the release neither affirms nor denies of the picture: no wrong options.
+
     Returns:
         None where the source has too few labels that are wrong beside the truth to fill one such set.
     """
     truth = sorted(labels)
     wrong_labels = [
-        label for label in space.own if all(label != true and label not in space.related[true] for true in truth)
+        label
+        for label in space.own
+        if label not in uncertain and all(label != true and label not in space.related[true] for true in truth)
     ]
     # A label of no finding stands alone or not at all.
     exclusive = {label for label in space.own if space.excludes_all(label)}
@@ -94,7 +107,11 @@ def ask_presence(label: str, present: bool, template: str) -> Question:
     return Question("presence", template.format(label=label), YES_NO, answer, YES_NO.index(answer))
 
 
-def presence_labels(rows: Mapping[str, Sequence[str]], space: LabelSpace) -> dict[str, list[tuple[str, bool]]]:
+def presence_labels(
+    rows: Mapping[str, Sequence[str]],
+    space: LabelSpace,
+    uncertain: Mapping[str, Collection[str]] | None = None,
+) -> dict[str, list[tuple[str, bool]]]:
     """Chooses about which labels each row is asked yes or no.
 
     Every label of a row is asked; as many rows that certainly lack the label are asked too (or all that there are),
@@ -103,6 +120,7 @@ def presence_labels(rows: Mapping[str, Sequence[str]], space: LabelSpace) -> dic
     Args:
         rows: Row id to its labels; the rows of one source and split.
         space: The source's label space.
+        uncertain: Row id to the labels that the release neither affirms nor denies of it: not asked.
 
     Returns:
         Row id to (label, present), in the card's order of labels.
@@ -113,7 +131,11 @@ def presence_labels(rows: Mapping[str, Sequence[str]], space: LabelSpace) -> dic
             continue
         related = space.related[label]
         positive = [row for row, labels in rows.items() if label in labels]
-        negative = [row for row, labels in rows.items() if label not in labels and related.isdisjoint(labels)]
+        negative = [
+            row
+            for row, labels in rows.items()
+            if label not in labels and related.isdisjoint(labels) and label not in (uncertain or {}).get(row, ())
+        ]
         negative.sort(key=lambda row: (rank("negative", row, label), row))
         for row in positive:
             asked[row].append((label, True))
