@@ -12,14 +12,14 @@ COPY = re.compile(r"(-rotated\d+|\s*-\s*Copy(\s*\(\d+\))?|\s*\(\d+\))+$", re.IGN
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    for image in raw.glob("{train,val,test}/{fractured,not{ ,_,-}fractured}/*.{jpg,jpeg,png}"):
+    for image in raw.glob("{train,val,valid,validation,test}/{fractured,not{ ,_,-}fractured}/*.{jpg,jpeg,png}"):
         folder, finding, name = image.key.parts
-        # Case and blank of the class folders differ from copy to copy.
-        label = re.sub("[_-]", " ", finding.lower())
+        # What copies of the release call the folders differs in case, blank and length.
+        split, label = official_split(folder), re.sub("[_-]", " ", finding.lower())
         yield Sample(
             image,
             labels=[label],
-            key=f"{folder.lower()}/{label}/{name}",
+            key=f"{split}/{label}/{name}",
             group=f"{label}/{COPY.sub('', image.stem)}",
-            split=official_split(folder),
+            split=split,
         )

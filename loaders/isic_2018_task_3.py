@@ -17,7 +17,8 @@ def samples(raw: RawRoot) -> Iterator[Sample]:
     # A copy may hold the challenge's training table and HAM10000's, which name the same pictures.
     listed = {}
     for table in raw.glob(*TABLES):
-        split = official_split(table.name.split("_")[2]) if "Task3" in table.name else "train"
+        of_ham10000 = table.name.lower().startswith("ham10000")
+        split = "train" if of_ham10000 else official_split(table.name.split("_")[2])
         for name, codes, more in rows(raw, table):
             listed[name, codes, split] = None
             facts.setdefault(name, {}).update(more)

@@ -1,4 +1,4 @@
-"""Dental Condition Dataset: photographs of mouths, one folder per condition, of some only the originals among copies."""
+"""Dental Condition Dataset: photographs of mouths, one folder per condition, which may hold originals and copies."""
 
 from collections.abc import Iterator
 

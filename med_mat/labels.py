@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 
 from med_mat.card import Card
+
+MOST_DISTRACTORS = 3
+"""Wrong options of a single-choice question, as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,32 @@ class LabelSpace:
     def rivals(self, label: str, among: Iterable[str]) -> list[str]:
         """Returns the labels of ``among`` that are wrong wherever ``label`` is right."""
         return [other for other in among if other != label and other not in self.related[label]]
+
+    def apart(self, names: Sequence[str], number: int) -> tuple[str, ...]:
+        """Returns the first ``number`` of ``names``, in their order, of which no two can be right together.
+
+        Two options that can be right together would show that both are wrong. Empty where there are not so many.
+        """
+        for chosen in combinations(names, number):
+            if all(other not in self.related[one] for one, other in combinations(chosen, 2)):
+                return chosen
+        return ()
+
+    @cached_property
+    def distractors(self) -> tuple[tuple[str, ...], int]:
+        """Labels to take distractors from, and how many a question of one label has: the same for all own labels.
+
+        Were there fewer beside some label than beside another, their number would hint at the answer. Where not all
+        own labels allow three, the source's own labels serve if they suffice: each is then offered beside each.
+        """
+        number = min((room for label in self.own if (room := self._room(label, self.labels))), default=0)
+        if number < MOST_DISTRACTORS and all(self._room(label, self.own) >= number for label in self.own):
+            return self.own, number
+        return self.labels, number
+
+    def _room(self, label: str, among: Sequence[str]) -> int:
+        rivals = self.rivals(label, among)
+        return next((number for number in range(MOST_DISTRACTORS, 0, -1) if self.apart(rivals, number)), 0)
 
 
 def label_space(card: Card, peers: Iterable[Card]) -> LabelSpace:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from med_mat.errors import CardError
 from med_mat.hashing import rank
-from med_mat.labels import LabelSpace
+from med_mat.labels import MOST_DISTRACTORS, LabelSpace
 
-MAX_OPTIONS = 4
+MAX_OPTIONS = MOST_DISTRACTORS + 1
 SET_SEPARATOR = "; "
 LETTERS = "ABCD"
 LETTER_INSTRUCTION = "Answer with the option's letter from the given choices directly."
@@ -48,19 +48,21 @@ def choice_prompt(question: str, options: Sequence[str]) -> str:
 
 
 def ask_label(row_id: str, label: str, space: LabelSpace, instructions: Sequence[str]) -> Question:
-    """Asks for the one label of a picture. Distractors come from the whole subset, and none can be right too.
+    """Asks for the one label of a picture. Distractors come from the subset, and none can be right too.
+
+    All questions of a source have the same number of options.
 
     Raises:
         CardError: If no other label of the subset is wrong beside this one.
     """
-    rivals = space.rivals(label, space.labels)
+    pool, number = space.distractors
+    rivals = _shuffled("distractor", row_id, space.rivals(label, pool))
     if not rivals:
         raise CardError(
             f"{row_id.split('/')[0]}: no label can stand beside {label!r} as a wrong option; its subset has "
             f"{', '.join(map(repr, space.labels))}. Loosen the relations declared in the cards"
         )
-    wrong = _wrong_sets(_shuffled("distractor", row_id, rivals), 1, space)
-    return _choice("choice", row_id, label, wrong, instructions)
+    return _choice("choice", row_id, label, space.apart(rivals, number), instructions)
 
 
 def ask_label_set(
