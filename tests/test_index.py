@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tiny import LABELS, Row, add_source, med_mat, plain_rows, registry_of, write_raw
+from tiny import LABELS, Row, add_source, med_mat, noise_bytes, plain_rows, registry_of, write_raw
 
 from med_mat.errors import CardError, LayoutError
 from med_mat.index import Index, index_source
@@ -205,6 +205,12 @@ def test_copies_under_one_key(bench: Bench) -> None:
         ("key_clash", "again/table.csv"),
     ]
     assert f"{rows[1].file} under the same key" in index.odd[0].detail
+    # Of pictures whose size says little, the content is compared.
+    write_raw(bench.raw, [Row("a.bmp", "cyst")])
+    shutil.rmtree(bench.raw / "again")
+    write_raw(bench.raw / "again", [Row("a.bmp", "cyst")], pictures={"a.bmp": noise_bytes("another", "a.bmp")})
+    odd = [(kind, path) for kind, path, _ in bench.odd()]
+    assert ("key_clash", "again/a.bmp") in odd
 
 
 def test_pictures_that_are_no_samples(tmp_path: Path) -> None:

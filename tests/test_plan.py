@@ -374,7 +374,7 @@ def several_inputs(draw: st.DrawFn) -> list[Input]:
 
 
 @given(several_inputs(), st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_adding_a_source_changes_no_row_of_an_earlier_one(inputs: list[Input], data: st.DataObject) -> None:
     earlier = data.draw(st.integers(0, len(inputs) - 1))
     alone = plan(inputs[:earlier], [entry.card for entry in inputs[:earlier]])
