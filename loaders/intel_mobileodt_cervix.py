@@ -15,19 +15,23 @@ def samples(raw: RawRoot) -> Iterator[Sample]:
     corrected = corrections(raw)
     for image in raw.glob("{train,additional,additional_Type_[123]_v2}/Type_[123]/*.{jpg,jpeg}"):
         part, folder, name = image.key.parts
-        label = ANNOUNCED.get(name, folder) if part == "train" else corrected.get((name, folder), folder)
-        yield Sample(image, labels=[label], split="train")
+        if part.lower() == "train":
+            yield Sample(image, labels=[ANNOUNCED.get(name, folder)], split="train")
+        else:
+            key = f"additional/{folder}/{name}"
+            yield Sample(image, key=key, labels=[corrected.get(name, folder)], split="train")
     tests = raw.find("test/*.{jpg,jpeg}")
-    for table in raw.glob("solution_stg1_release.csv", optional=True):
-        for row in csv_rows(raw, str(table.key), columns=["image_name", *TYPES]):
-            found = [name for name in TYPES if row[name] == "1"]
-            yield Sample(tests[f"test/{row['image_name']}"], labels=found, split="test")
+    for row in rows(raw, "solution_stg1_release.csv", "image_name", *TYPES):
+        types = [name for name in TYPES if row[name] == "1"]
+        yield Sample(tests[f"test/{row['image_name']}"], labels=types, split="test")
 
 
-def corrections(raw: RawRoot) -> dict[tuple[str, str], str]:
-    """What became of additional pictures of the first release, by name and folder; no two of them share a name."""
-    return {
-        (row["filename"], row["old_label"]): row.get("new_label", "")
-        for table in raw.glob("{fixed_labels_v2,removed_files}.csv", optional=True)
-        for row in csv_rows(raw, str(table.key), columns=["filename", "old_label", "new_label"])
-    }
+def corrections(raw: RawRoot) -> dict[str, str]:
+    """What the organizers did about additional pictures of the first release, no two of which share a name."""
+    fixed = {row["filename"]: row["new_label"] for row in rows(raw, "fixed_labels_v2.csv", "filename", "new_label")}
+    return fixed | {row["filename"]: "withdrawn" for row in rows(raw, "removed_files.csv", "filename")}
+
+
+def rows(raw: RawRoot, table: str, *columns: str) -> Iterator[dict[str, str]]:
+    for file in raw.glob(table, optional=True):
+        yield from csv_rows(raw, str(file.key), columns=columns)

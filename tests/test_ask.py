@@ -59,6 +59,10 @@ def test_of_the_options_for_one_label_only_the_answer_can_be_right(
     # Nor can two wrong ones: whoever knows that they go together would strike both out.
     assert not any(frozenset(pair) in together for pair in _pairs(question.options))
     assert len(space.no_finding.intersection(question.options)) <= 1
+    # Whatever the label, there are as many options: their number must not hint at it.
+    for other in space.own:
+        if space.rivals(other, space.labels):
+            assert len(ask_label(row_id, other, space, INSTRUCTIONS).options) == len(question.options)
 
 
 @given(card_sets(), IDS, st.data())
@@ -66,12 +70,14 @@ def test_of_the_options_for_one_label_only_the_answer_can_be_right(
 def test_of_the_option_sets_only_the_answer_can_be_right(cards: list[Card], row_id: str, data: st.DataObject) -> None:
     space = label_space(cards[-1], cards[:-1])
     truth = data.draw(st.lists(st.sampled_from(space.own), min_size=1, max_size=4, unique=True))
+    uncertain = data.draw(st.lists(st.sampled_from(space.own), max_size=1))
     together = true_together(cards)
-    question = ask_label_set(row_id, truth, space, INSTRUCTIONS)
+    question = ask_label_set(row_id, truth, space, INSTRUCTIONS, uncertain)
     rivals = [
         other
         for other in space.own
-        if other not in truth and not any(frozenset((label, other)) in together for label in truth)
+        if other not in [*truth, *uncertain]
+        and not any(frozenset((label, other)) in together for label in [*truth, *uncertain])
     ]
     if question is None:
         findings = [other for other in rivals if len(truth) == 1 or other not in space.no_finding]
@@ -164,19 +170,25 @@ def labelled_rows(draw: st.DrawFn) -> tuple[dict[str, list[str]], LabelSpace, li
     return {f"s/{number}": found for number, found in enumerate(draw(st.lists(labels, max_size=25)))}, space, cards
 
 
-@given(labelled_rows())
+@given(labelled_rows(), st.data())
 @settings(max_examples=200)
-def test_presence_questions_are_balanced_for_each_label(case: tuple[dict[str, list[str]], LabelSpace, list[Card]]):
+def test_presence_questions_are_balanced_for_each_label(
+    case: tuple[dict[str, list[str]], LabelSpace, list[Card]], data: st.DataObject
+) -> None:
     rows, space, cards = case
     together = true_together(cards)
-    asked = presence_labels(rows, space)
+    uncertain = {
+        row: [label for label in data.draw(st.lists(st.sampled_from(space.own), max_size=1)) if label not in labels]
+        for row, labels in rows.items()
+    }
+    asked = presence_labels(rows, space, uncertain)
     assert asked.keys() == rows.keys()
     for label in space.own:
         positive = {row for row, labels in rows.items() if label in labels}
         lacking = {
             row
             for row, labels in rows.items()
-            if label not in labels and not any(frozenset((label, other)) in together for other in labels)
+            if not any(other == label or frozenset((label, other)) in together for other in labels + uncertain[row])
         }
         said_yes = {row for row, questions in asked.items() if (label, True) in questions}
         said_no = {row for row, questions in asked.items() if (label, False) in questions}

@@ -17,6 +17,8 @@ def with_label(**changes: Any) -> dict[str, Any]:
     return {**LABELS, "cyst": {**LABELS["cyst"], **changes}}
 
 
+STARRED = [{"kind": "copy", "paths": ["**/a"], "why": "x"}]
+
 # What is changed in a card that is right, and what the error says beside the card's name.
 MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     **{
@@ -70,8 +72,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "defect without why": ({"known_defects": [{"kind": "copy"}]}, ["field known_defects.0.why"]),
     "unread without paths": ({"unread": [{"paths": [], "why": "x"}]}, ["field unread.0.paths", "at least 1"]),
     "pattern that is none": (
-        {"unread": [{"paths": ["[9-0]"], "why": "x"}], "known_defects": [{"kind": "copy", "paths": ["**/a"], "why": "x"}]},
-        ["field unread.0.paths.0", "'[9-0]'", "field known_defects.0.paths.0", "'**/a'"],
+        {"unread": [{"paths": ["a", "[9-0]"], "why": "x"}], "known_defects": STARRED},
+        ["field unread.0.paths.1", "'[9-0]'", "field known_defects.0.paths.0", "'**/a'"],
     ),
     "namespace with a colon": (
         {"groups": {"of": "patient", "how": "x", "namespace": "a:b"}},

@@ -67,6 +67,7 @@ def test_the_command_on_a_root_that_is_right(bench: Bench) -> None:
         "labels": ["kidney cyst"],
         "split": "train",
         "group": "tiny:p1",
+        "uncertain": [],
         "ties": [],
         "size": state.st_size,
         "mtime_ns": state.st_mtime_ns,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny import golden
 
 from med_mat.sample import EXTRA_FIELDS
-from med_mat.schema import AGE_CAP, EXTRA, INDEX, PLAN, ROW, SCAN, SCHEMA_VERSION, clean_extra, features
+from med_mat.schema import AGE_CAP, EXTRA, PLAN, ROW, SCHEMA_VERSION, clean_extra, features
 
 
 def _text(schema: pa.Schema) -> list[str]:
@@ -23,8 +23,6 @@ def test_golden_schema() -> None:
         {
             "version": SCHEMA_VERSION,
             "row": _text(ROW),
-            "index": _text(INDEX),
-            "scan": _text(SCAN),
         },
     )
     assert found == frozen

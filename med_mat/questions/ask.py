@@ -83,16 +83,18 @@ def ask_label_set(
         labels: Its labels.
         space: The source's label space.
         instructions: The subset's questions.
-        uncertain: Labels that the release neither affirms nor denies of the picture: no wrong options.
+        uncertain: Labels that the release neither affirms nor denies of the picture: neither they nor what can be true
+            beside them are wrong options.
 
     Returns:
         None where the source has too few labels that are wrong beside the truth to fill one such set.
     """
     truth = sorted(labels)
+    doubtful = _doubtful(uncertain, space)
     wrong_labels = [
         label
         for label in space.own
-        if label not in uncertain and all(label != true and label not in space.related[true] for true in truth)
+        if label not in doubtful and all(label != true and label not in space.related[true] for true in truth)
     ]
     # A label of no finding stands alone or not at all.
     exclusive = {label for label in space.own if space.excludes_all(label)}
@@ -122,12 +124,14 @@ def presence_labels(
     Args:
         rows: Row id to its labels; the rows of one source and split.
         space: The source's label space.
-        uncertain: Row id to the labels that the release neither affirms nor denies of it: not asked.
+        uncertain: Row id to the labels that the release neither affirms nor denies of it: neither they nor what can be
+            true beside them count as lacking.
 
     Returns:
         Row id to (label, present), in the card's order of labels.
     """
     asked: dict[str, list[tuple[str, bool]]] = {row: [] for row in rows}
+    doubtful = {row: _doubtful(labels, space) for row, labels in (uncertain or {}).items() if labels}
     for label in space.own:
         if space.excludes_all(label):
             continue
@@ -136,7 +140,7 @@ def presence_labels(
         negative = [
             row
             for row, labels in rows.items()
-            if label not in labels and related.isdisjoint(labels) and label not in (uncertain or {}).get(row, ())
+            if label not in labels and related.isdisjoint(labels) and label not in doubtful.get(row, ())
         ]
         negative.sort(key=lambda row: (rank("negative", row, label), row))
         for row in positive:
@@ -144,6 +148,11 @@ def presence_labels(
         for row in negative[: len(positive)]:
             asked[row].append((label, False))
     return asked
+
+
+def _doubtful(uncertain: Iterable[str], space: LabelSpace) -> set[str]:
+    # Where a label may be true, so may all that can be true beside it: its broader labels above all.
+    return {label for one in uncertain for label in (one, *space.related[one])}
 
 
 def _choice(kind: str, row_id: str, answer: str, wrong: Sequence[str], instructions: Sequence[str]) -> Question:

@@ -374,7 +374,7 @@ class Archives:
     def _copy(self, path: str, top: Stored) -> Path:
         identity = "\0".join([self._storage.location, path, str(top.size), str(top.mtime_ns), top.version])
         suffix = "zip" if archive_kind(path) == "zip" else "tar"
-        return self._folder() / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.{suffix}"
+        return self._folder() / f"{hashlib.sha256(os.fsencode(identity)).hexdigest()[:32]}.{suffix}"
 
     def _folder(self) -> Path:
         folder = self._cache or default_cache()

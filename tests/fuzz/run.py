@@ -65,7 +65,10 @@ def _all(names: list[str] | None, seconds: int, folder: Path) -> int:
             for seed in TARGETS[name].seeds():
                 (corpus / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
             share = int(min(SLICE, max(1, left / len(names)), max(1, end - time.monotonic())))
-            executions[name] += _slice(name, folder, corpus, TARGETS[name].largest, share)
+            until = time.monotonic() + share
+            # A hang or a crash ends the process, not the turn.
+            while (rest := int(until - time.monotonic())) > 0:
+                executions[name] += _slice(name, folder, corpus, TARGETS[name].largest, rest)
     found = sorted(set((folder / "findings").iterdir()) - before)
     for name, number in executions.items():
         print(f"{name:10} {number:12,} executions")

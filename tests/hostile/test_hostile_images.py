@@ -16,15 +16,11 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 import pydicom
-import pytest
 import tifffile
 from PIL import Image
 from pydicom.encaps import encapsulate
 from tiny import noise
 from world import COMMAND, good, losses, odd, world
-
-from med_mat.errors import ImageError
-from med_mat.images import examine
 
 
 def saved(image: Image.Image, form: str, **options: Any) -> bytes:
@@ -172,7 +168,8 @@ def test_each_bad_picture_is_one_loss_and_the_good_ones_are_published(tmp_path: 
     result = place.build()
     found = losses(result)
     assert set(found) == {f"cyst/{name}" for name in BAD}
-    assert {name: found[f"cyst/{name}"] for name, (_, reason) in BAD.items() if reason not in found[f"cyst/{name}"]} == {}
+    for name, (_, reason) in BAD.items():
+        assert reason in found[f"cyst/{name}"]
     assert odd(result) == {("unreadable_image", path) for path in found}
     assert result.manifest["rows"] == len(good())
     assert str(tmp_path) not in " ".join(found.values())

@@ -29,15 +29,37 @@ def samples(raw: RawRoot) -> Iterator[Sample]:
     for image in raw.glob("{cyst,stone,tumor,normal}/*.{png,jpg,bmp,tif,gif,dcm,nii,nii.gz,webp,ppm,jp2}"):
         yield Sample(image, labels=[image.parent.name])
 '''
+TABLE_LOADER = '''\
+"""Pictures that a table names."""
+
+from collections.abc import Iterator
+
+from med_mat.raw import RawRoot
+from med_mat.readers import csv_rows
+from med_mat.sample import Sample
+
+
+def samples(raw: RawRoot) -> Iterator[Sample]:
+    images = raw.find("*.png")
+    for row in csv_rows(raw, "table.csv", columns=["file", "label"]):
+        yield Sample(images[row["file"]], labels=[row["label"]])
+'''
 COMMAND = Path(sys.executable).with_name("med-mat")
 LABELS = ("cyst", "stone", "tumor", "normal")
 
 
 def good(number: int = 2) -> dict[str, bytes]:
     """Pictures of every label that nothing is wrong with."""
-    return {
-        f"{label}/good {place}.png": noise_bytes(f"{label} {place}", "x.png") for label in LABELS for place in range(number)
-    }
+    names = [f"{label}/good {place}.png" for label in LABELS for place in range(number)]
+    return {name: noise_bytes(name, name) for name in names}
+
+
+def table(number: int = 8) -> dict[str, bytes]:
+    """Pictures, and the table that names them."""
+    names = [f"picture {place}.png" for place in range(number)]
+    rows = [f"{name},{LABELS[place % len(LABELS)]}" for place, name in enumerate(names)]
+    content = "\n".join(["file,label", *rows, ""]).encode()
+    return {"table.csv": content, **{name: noise_bytes(name, name) for name in names}}
 
 
 @dataclass(frozen=True)
@@ -45,6 +67,7 @@ class World:
     """A folder with a source, its raw root, and what is built of it."""
 
     folder: Path
+    slug: str = "tiny"
 
     @property
     def loaders(self) -> Path:
@@ -52,7 +75,7 @@ class World:
 
     @property
     def raw(self) -> Path:
-        return self.folder / "raw" / "tiny"
+        return self.folder / "raw" / self.slug
 
     @property
     def out(self) -> Path:
@@ -65,25 +88,23 @@ class World:
             place.write_bytes(content)
 
     def build(self, **options: Any) -> BuildResult:
-        result = build(
-            registry_of(self.loaders), self.folder / "raw", self.out, cache=self.folder / "cache", **options
-        )
+        result = build(registry_of(self.loaders), self.folder / "raw", self.out, cache=self.folder / "cache", **options)
         assert unaccounted(self.out, self.folder / "raw") == []
         return result
 
     def arguments(self, command: str = "build") -> list[object]:
         """What to give the command."""
         if command == "index":
-            return ["index", "tiny", "--raw", self.raw, "--loaders", self.loaders, "--cache", self.folder / "cache"]
+            return ["index", self.slug, "--raw", self.raw, "--loaders", self.loaders, "--cache", self.folder / "cache"]
         return [
             *("build", "--raw", self.folder / "raw", "--out", self.out, "--loaders", self.loaders),
             *("--cache", self.folder / "cache", "--workers", 1),
         ]
 
 
-def world(folder: Path, loader: str = LOADER, **card: Any) -> World:
-    made = World(folder)
-    add_source(made.loaders, "tiny", loader, **card)
+def world(folder: Path, loader: str = LOADER, *, slug: str = "tiny", **card: Any) -> World:
+    made = World(folder, slug)
+    add_source(made.loaders, slug, loader, **card)
     return made
 
 
