@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from med_mat.card import Card
 from med_mat.configs import Config, configs, shard_path
@@ -139,12 +140,32 @@ def build(
         LayoutError: If no raw root of a source is there; if the folder holds a source that has no loader, or one whose
             shards must be written anew without its raw root.
         RawChangedError: If a raw file changes while it is built.
-        MedMatError: If the salt is too long.
+        MedMatError: If the salt is too long, or another build is writing into the folder.
         KeyError: If a slug is unknown.
     """
-    progress = progress or _Silent()
-    work = out / WORK
     out.mkdir(parents=True, exist_ok=True)
+    (out / WORK).mkdir(exist_ok=True)
+    try:
+        with FileLock(out / WORK / "lock", timeout=0):
+            return _build(registry, raw, out, slugs, workers, salt, shard_bytes, cache, progress or _Silent())
+    except Timeout as error:
+        raise MedMatError(
+            f"{out}: another build is writing into this folder; wait for it, or choose another"
+        ) from error
+
+
+def _build(
+    registry: Registry,
+    raw: Path,
+    out: Path,
+    slugs: Sequence[str],
+    workers: int,
+    salt: bytes,
+    shard_bytes: int,
+    cache: Path | None,
+    progress: Progress,
+) -> BuildResult:
+    work = out / WORK
     if len(salt) > MAX_SALT_BYTES:
         raise MedMatError(f"the salt has {len(salt)} bytes; give at most {MAX_SALT_BYTES}")
     _refuse_strangers(registry, out)
@@ -159,6 +180,7 @@ def build(
             root = RawRoot.open(location, cache=cache)
             result.index = index_source(source, root, allow_missing=True)
             _refuse_unknown_labels(result.index)
+            _refuse_vanished(result.index, _summary_file(work, source.slug))
         except MedMatError as error:
             # What the folder holds of it stays as it was, so that no row of a later source changes its split.
             result.failure = str(error)
@@ -224,6 +246,17 @@ def _refuse_unknown_labels(index: Index) -> None:
         raise LayoutError(
             f"{index.slug}: {len(unknown)} samples bear labels that the card does not know, the first at "
             f"{unknown[0].path}: {unknown[0].detail}. Run `med-mat index {index.slug}` to see all"
+        )
+
+
+def _refuse_vanished(index: Index, summary: Path) -> None:
+    if index.found.total or not index.missing.total or not summary.is_file():
+        return
+    before = json.loads(summary.read_text(encoding="utf-8"))["samples"]["total"]
+    if before:
+        raise LayoutError(
+            f"{index.slug}: its label files are there and none of its pictures, of which an earlier build found "
+            f"{before}. Is a disk not mounted? To leave the source out, delete its folder in the build"
         )
 
 

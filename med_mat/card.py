@@ -201,6 +201,8 @@ class Card(_Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.slug in ("default", "everything") or self.slug.startswith(("subset_", "modality_", "anatomy_")):
+            raise ValueError(f"slug: {self.slug!r} is the name of a config of several sources; choose another")
         if self.official_splits == "void" and not self.official_splits_reason:
             raise ValueError("official_splits: void needs official_splits_reason")
         if self.subset is not None and self.subset not in subsets():

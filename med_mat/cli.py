@@ -76,7 +76,13 @@ def _show(renderable: RenderableType) -> None:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        # JSON has escapes of its own for letters that the terminal's encoding lacks.
+        text = json.dumps(value, indent=1)
+    print(text)
 
 
 @app.command()

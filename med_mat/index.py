@@ -235,7 +235,7 @@ class _Collector:
             "labels": sorted(labels) if self.card.kind == "multilabel" else labels,
             "uncertain": [label for label in self._clean(sample.uncertain) if label not in labels],
             "split": sample.split,
-            "group": None if sample.group is None else f"{self._namespace}:{sample.group}",
+            "group": f"{self._namespace}:{sample.group}" if sample.group else None,
             "ties": [f"{self.card.slug}:{tie}" for tie in sample.ties],
             "size": sample.image.size,
             "mtime_ns": sample.image.mtime_ns,

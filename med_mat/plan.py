@@ -25,6 +25,9 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SHARD_BYTES = 400_000_000
 """Aim for the size of a shard; a shard of one row may be larger."""
 
+ONE_COLOUR = ("0" * 16, "8" + "0" * 15)
+"""Perceptual hashes of pictures of one colour: no frequency but the mean."""
+
 UNREADABLE = "unreadable"
 CONTRADICTION = "contradictory labels on one picture"
 
@@ -187,11 +190,12 @@ def _public_key(card: Card, line: dict[str, Any], salt: bytes) -> str:
 
 
 def _item(card: Card, candidate: _Candidate) -> Item:
-    line = candidate.line
+    line, seen = candidate.line, candidate.seen
     return Item(
         id=candidate.id,
         group=line["group"],
-        pixel_hash=candidate.seen["pixel_hash"],
+        # An all-black slice is the same picture in every patient, and ties none of them.
+        pixel_hash=candidate.id if seen["perceptual_hash"] in ONE_COLOUR else seen["pixel_hash"],
         official=line["split"] if card.official_splits == "kept" else None,
         labels=tuple(line["labels"]),
         ties=tuple(line["ties"] or ()),

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 from med_mat.registry import Registry, registry
 
+# Examples draw pictures and write files: how long one takes says nothing.
+settings.register_profile("med_mat", deadline=None)
+settings.load_profile("med_mat")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 

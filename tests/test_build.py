@@ -19,6 +19,7 @@ from typing import Any
 import datasets
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tiny import LABELS, Row, add_source, card_text, label_entries, med_mat, noise, plain_rows, registry_of, write_raw
@@ -26,7 +27,9 @@ from tiny import LABELS, Row, add_source, card_text, label_entries, med_mat, noi
 from med_mat import encode
 from med_mat.build import WORK, BuildResult, build
 from med_mat.encode import CHUNKING, ROW_GROUP_BYTES, ROW_GROUP_ROWS
+from med_mat.engine import run
 from med_mat.errors import LayoutError, MedMatError, RawChangedError
+from med_mat.raw import RawRoot
 from med_mat.schema import features
 
 
@@ -392,11 +395,10 @@ def test_shards_that_are_no_longer_planned_are_removed(bench: Bench) -> None:
     assert len(few) == 2 < len(many)
     records = {path.name.removesuffix(".json") for path in (bench.out / WORK / "shards" / "data" / "tiny").iterdir()}
     assert records == {Path(name).name for name in few}
-    write_raw(bench.raw / "tiny", [Row("only.png", "cyst")], absent=["only.png"])
-    for path in (bench.raw / "tiny").glob("*.png"):
-        path.unlink()
+    shutil.rmtree(bench.raw / "tiny")
+    write_raw(bench.raw / "tiny", [Row("only.png", "cyst")])
     bench.build()
-    assert not (bench.out / "data" / "tiny").exists()
+    assert [name.split("-")[0] for name in bench.shards("tiny")] == ["tiny/train"]
     assert bench.shards("other")
 
 
@@ -670,3 +672,50 @@ def test_the_files_alone_are_a_dataset(bench: Bench) -> None:
     for name in ("default", "everything", "subset_02", "several"):
         part = datasets.load_dataset(str(bench.out), name, split="train")
         assert part.num_rows == (counts["several"] if name == "several" else sum(counts.values()))
+
+
+def test_two_builds_do_not_write_into_one_folder(bench: Bench) -> None:
+    bench.add("tiny")
+    (bench.out / WORK).mkdir(parents=True)
+    with FileLock(bench.out / WORK / "lock"), pytest.raises(MedMatError, match="another build is writing"):
+        bench.build()
+    assert not (bench.out / "data").exists()
+    assert bench.build().exit_code == 0
+
+
+def test_pictures_that_vanish_all_at_once_are_kept(bench: Bench) -> None:
+    bench.add("tiny")
+    bench.build()
+    before = published(bench.out)
+    for path in (bench.raw / "tiny").glob("*.png"):
+        path.unlink()
+    result = bench.build()
+    assert result.exit_code == 2
+    assert "Is a disk not mounted?" in (result.sources[0].failure or "")
+    assert published(bench.out) == before
+
+
+def test_a_picture_of_one_colour_ties_no_patients(bench: Bench) -> None:
+    black = io.BytesIO()
+    Image.new("L", (20, 20)).save(black, "PNG")
+    rows = [Row(f"{n}-{k}.png", "cyst", f"p{n}") for n in range(60) for k in range(2)]
+    bench.add("tiny", rows, raw={"pictures": {f"{n}-0.png": black.getvalue() for n in range(60)}})
+    bench.build()
+    splits = bench.build().manifest["sources"]["tiny"]["splits"]
+    assert splits.keys() == {"train", "test"}
+    assert 2 <= splits["test"] <= 30
+
+
+def test_a_damaged_archive_is_named_by_every_worker(bench: Bench) -> None:
+    bench.add("tiny", plain_rows(60))
+    with zipfile.ZipFile(bench.raw / "tiny.zip", "w") as archive:
+        for path in sorted((bench.raw / "tiny").iterdir()):
+            archive.write(path, path.name)
+    shutil.rmtree(bench.raw / "tiny")
+    (bench.raw / "tiny.zip").write_bytes(b"PK\x03\x04 no zip at all")
+    with pytest.raises(LayoutError, match=r"tiny\.zip"):
+        list(run(_read_first, [RawRoot.open(bench.raw / "tiny.zip")] * 2, 2))
+
+
+def _read_first(raw: RawRoot) -> bytes:
+    return raw.read("tiny.zip/picture 000.png")

@@ -15,15 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import settings
 from PIL import Image
 
 from med_mat.card import Card, parse_card
 from med_mat.registry import Registry, registry
 
 # How fast the machine is just now is no part of what is tested.
-settings.register_profile("core", deadline=None)
-settings.load_profile("core")
 
 LOADER = '''\
 """Pictures that a table names."""

@@ -52,7 +52,12 @@ class ArchiveError(LayoutError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
+        self.path = path
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ArchiveError], tuple[str, str]]:
+        # An exception is pickled by its message, which is not what this one is made of; workers send it home.
+        return ArchiveError, (self.path, self.reason)
 
 
 class Archive(Protocol):
