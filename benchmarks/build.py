@@ -62,9 +62,8 @@ Generated pictures.
 """
 
 
-def generate(folder: Path, pictures: int, size: int) -> int:
-    """Writes JPEGs with the frequencies of photographs (1/f noise) and returns their bytes."""
-    total = 0
+def generate(folder: Path, pictures: int, size: int) -> None:
+    """Writes JPEGs with the frequencies of photographs (1/f noise)."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
     frequency[0, 0] = 1
     for number in range(pictures):
@@ -76,8 +75,6 @@ def generate(folder: Path, pictures: int, size: int) -> int:
         path = folder / ("disc", "ring")[number % 2] / f"{number:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.clip(plane[..., None] + grain, 0, 255).astype(np.uint8)).save(path, quality=90)
-        total += path.stat().st_size
-    return total
 
 
 def copy(raw: Path, out: Path) -> None:
@@ -161,7 +158,7 @@ def measure(folder: Path, pictures: int, size: int, runs: int) -> dict[str, Any]
     loaders.mkdir(parents=True)
     (loaders / f"{SLUG}.py").write_text(LOADER, encoding="utf-8")
     (loaders / f"{SLUG}.md").write_text(CARD, encoding="utf-8")
-    total = generate(raw, pictures, size)
+    generate(raw, pictures, size)
     few = folder / "few"
     shares = {SLOW: few}
     for path in sorted(raw.rglob("*.jpg"))[::SLOW_SHARE]:
