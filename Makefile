@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint fuzz clean
 
 # Installed anew when the dependencies change; the package itself is editable.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -23,6 +23,12 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p med_mat
+
+# For a long time, on one core; the fuzzer itself is needed for nothing else.
+SECONDS ?= 600
+fuzz: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'atheris>=3.0'
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) --folder build/fuzz
 
 clean:
 	rm -rf $(VENV) med-mat demo-raw demo.png build dist *.egg-info

@@ -10,11 +10,12 @@ TABLE = "C-NMC_test_prelim_phase_data_labels.csv"
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    for image in raw.glob("fold_[0-2]/{all,hem}/*.bmp"):
+    # The parts are downloads of their own; pictures whose table is missing are odd.
+    tables = raw.glob(TABLE, optional=True)
+    for image in raw.glob("fold_[0-2]/{all,hem}/*.bmp", optional=bool(tables)):
         yield Sample(image, labels=[image.parent.name], group=subject(image.name), split="train")
     images = raw.find("C-NMC_test_prelim_phase_data/*.bmp")
-    # The parts are downloads of their own; pictures whose table is missing are odd.
-    for table in raw.glob(TABLE, optional=True):
+    for table in tables:
         for row in csv_rows(raw, str(table.key), columns=["Patient_ID", "new_names", "labels"]):
             yield Sample(
                 images[f"C-NMC_test_prelim_phase_data/{row['new_names']}"],

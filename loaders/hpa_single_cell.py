@@ -11,4 +11,4 @@ def samples(raw: RawRoot) -> Iterator[Sample]:
     # Files that are fetched one by one come in an archive each: the name alone tells the field.
     images = raw.find("*_green.png")
     for row in csv_rows(raw, "train.csv", columns=["ID", "Label"]):
-        yield Sample(images[f"{row['ID']}_green.png"], labels=row["Label"].split("|"))
+        yield Sample(images[f"{row['ID']}_green.png"], labels=row["Label"].split("|"), split="train")

@@ -9,5 +9,5 @@ VERSIONS = "{Oral Cancer Dataset,OC Dataset kaggle new}"
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    for image in raw.glob(f"{VERSIONS}/{{CANCER,NON CANCER}}/*.{{jpeg,jpg,png}}"):
+    for image in raw.glob(f"{VERSIONS}/{{CANCER,NON CANCER}}/*.{{jpeg,jpg,jfif,png,webp,gif,bmp}}"):
         yield Sample(image, labels=[image.parent.name.upper()])

@@ -18,7 +18,7 @@ ORIGINALS = {
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
     spelling = {label.lower(): label for label in ORIGINALS}
-    for image in raw.glob(*(f"{folder}/**/*.{{jpg,jpeg,png}}" for folder in ORIGINALS.values())):
+    for image in raw.glob(*(f"{folder}/**/*.{{jpg,jpeg,jfif,png,webp,gif,bmp}}" for folder in ORIGINALS.values())):
         label = spelling[image.key.parts[0].rstrip(" _").lower()]
         # Copies differ in how often folders are doubled; names are unique in a class.
         yield Sample(image, key=f"{label}/{image.name}", labels=[label])

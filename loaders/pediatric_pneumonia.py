@@ -12,7 +12,8 @@ PERSON_OR_STUDY = re.compile(r"^(?:person|(?:NORMAL2-)?[A-Z]+-)\d+")
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    for image in raw.glob("{train,val,test}/{NORMAL,PNEUMONIA}/*.{jpeg,jpg}"):
+    # The third release holds OCT images beside, whose folder NORMAL has names such as NORMAL-12494-1.
+    for image in raw.glob("{train,val,test}/{NORMAL/{*IM-*,NORMAL-*-0*},PNEUMONIA/*}.{jpeg,jpg}"):
         split, label, name = image.key.parts
         yield Sample(
             image,

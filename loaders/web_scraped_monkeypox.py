@@ -9,5 +9,5 @@ CLASSES = "{monkeypox,chickenpox,smallpox,cowpox,measles,healthy}"
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    for image in raw.glob(f"preprocessed_original_images/{CLASSES}/*.{{jpg,jpeg,png}}"):
+    for image in raw.glob(f"preprocessed_original_images/{CLASSES}/*.{{jpg,jpeg,jfif,png,webp,gif,bmp}}"):
         yield Sample(image, labels=[image.parent.name.lower()])

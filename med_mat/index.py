@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from med_mat.card import Card
+from med_mat.card import Card, Label
 from med_mat.errors import CardError, LayoutError, MedMatError
 from med_mat.raw import Copy, RawFile, RawRoot, canonical_name
 from med_mat.raw.patterns import compile_patterns
@@ -166,6 +166,7 @@ class _Collector:
         self.left_out: Counter[str] = Counter()
         self.odd: list[Oddity] = []
         self.claimed: set[PurePosixPath] = set()
+        self.folded = _unique_but_for_case(card)
         self.unlabelled: set[tuple[PurePosixPath, int | None]] = set()
 
     def note(self, kind: str, path: object, detail: str) -> None:
@@ -207,7 +208,7 @@ class _Collector:
         self.found.add(labels, sample.split)
 
     def _known(self, sample: Sample, labels: Iterable[str]) -> bool:
-        unknown = [label for label in labels if label not in self.card.labels]
+        unknown = [label for label in labels if self._entry(label) is None]
         for label in unknown:
             self.note(
                 "unknown_label",
@@ -216,13 +217,18 @@ class _Collector:
             )
         return not unknown
 
+    def _entry(self, label: str) -> Label | None:
+        # Folders become labels, and copies of a release differ in the case of their folders' names.
+        return self.card.labels.get(label) or self.folded.get(label.casefold())
+
     def _clean(self, labels: Iterable[str]) -> list[str]:
-        clean = (self.card.labels[label].label for label in labels)
+        clean = (entry.label for label in labels if (entry := self._entry(label)) is not None)
         return list(dict.fromkeys(label for label in clean if label is not None))
 
     def _leave_out(self, sample: Sample) -> None:
         if sample.labels:
-            meaning = self.card.labels[sample.labels[0]].meaning
+            entry = self._entry(sample.labels[0])
+            meaning = entry.meaning if entry is not None else ""
             self.left_out[f"label {', '.join(map(repr, sample.labels))} is no label: {meaning}"] += 1
         else:
             self.note("no_label", sample.image.path, "the sample has no label")
@@ -333,6 +339,11 @@ def _same_file(raw: RawRoot, copy: Copy) -> bool:
         return raw.read(copy.kept) == raw.read(copy.other)
     except (MedMatError, OSError):
         return False  # not known to be the same
+
+
+def _unique_but_for_case(card: Card) -> dict[str, Label]:
+    folded = [label.casefold() for label in card.labels]
+    return {label.casefold(): entry for label, entry in card.labels.items() if folded.count(label.casefold()) == 1}
 
 
 def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tiny import LABELS, Row, add_source, med_mat, noise_bytes, plain_rows, registry_of, write_raw
+from tiny import LABELS, Row, add_source, label_entries, med_mat, noise_bytes, plain_rows, registry_of, write_raw
 
 from med_mat.errors import CardError, LayoutError
 from med_mat.index import Index, index_source
@@ -137,7 +137,7 @@ def test_a_loader_that_breaks_is_a_layout_that_does_not_fit(tmp_path: Path) -> N
 
 
 def test_an_unknown_label_cannot_be_declared(bench: Bench) -> None:
-    write_raw(bench.raw, [*plain_rows(2), Row("odd.png", "Cyst"), Row("two.png", "wart")])
+    write_raw(bench.raw, [*plain_rows(2), Row("odd.png", "Cysts"), Row("two.png", "wart")])
     index = bench.index()
     assert [(oddity.kind, oddity.path, oddity.declared) for oddity in index.odd] == [
         ("unknown_label", "odd.png", False),
@@ -301,3 +301,18 @@ def test_the_order_of_the_table_does_not_matter(bench: Bench) -> None:
     columns = [name for name in INDEX.names if name != "mtime_ns"]
     assert again.select(columns) == first.select(columns)
     assert again["key"].to_pylist() == sorted(again["key"].to_pylist())
+
+
+def test_labels_that_differ_in_case_alone(tmp_path: Path) -> None:
+    add_source(
+        tmp_path / "loaders", "tiny", labels=label_entries({"Cyst": {"label": "cyst"}, "STONE": {"label": "stone"}})
+    )
+    write_raw(tmp_path / "raw", [Row("a.png", "CYST"), Row("b.png", "stone"), Row("c.png", "Cyst")])
+    index = index_source(registry_of(tmp_path / "loaders")["tiny"], RawRoot.open(tmp_path / "raw"))
+    assert index.table["labels"].to_pylist() == [["cyst"], ["stone"], ["cyst"]]
+    two = label_entries({"Cyst": {"label": "cyst"}, "CYST": {"label": "stone"}})
+    add_source(tmp_path / "more", "tiny", labels=two)
+    write_raw(tmp_path / "raw", [Row("a.png", "CYST"), Row("b.png", "cyst"), Row("c.png", "Cyst")])
+    index = index_source(registry_of(tmp_path / "more")["tiny"], RawRoot.open(tmp_path / "raw"))
+    assert index.table["labels"].to_pylist() == [["stone"], ["cyst"]]
+    assert [oddity.kind for oddity in index.odd] == ["unknown_label"]

@@ -14,6 +14,7 @@ from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from med_mat.errors import ImageError
 from med_mat.images import flatten, intensity
 from med_mat.images.facts import Block, Prepared
 from med_mat.images.guard import check_size, decoding, pick_frame
@@ -29,6 +30,9 @@ _OPENERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
 }
 
 FORMATS = frozenset(_OPENERS)
+
+# Pillow fills what such a file leaves out byte by byte: a few kilobytes could keep it busy for a minute.
+_MAX_RLE_PIXELS = 1 << 23
 
 # Magic number, width, height and, except in bitmaps, the largest value; comments in between.
 _PPM_HEADER = re.compile(rb"P(?:[14](?:(?:\s|#[^\r\n]*)+\d+){2}|[2356](?:(?:\s|#[^\r\n]*)+\d+){3})")
@@ -49,6 +53,11 @@ def prepare(data: bytes, form: str, frame: int | None) -> Prepared:
     with decoding(form):
         image = _OPENERS[form](BytesIO(data))
         check_size(*image.size)
+        if form == "BMP" and image.width * image.height > _MAX_RLE_PIXELS and image.tile[0][0] == "bmp_rle":
+            raise ImageError(
+                f"a run-length coded BMP of {image.width} x {image.height} is over the limit of {_MAX_RLE_PIXELS} "
+                "pixels: convert it to PNG first"
+            )
         frames = int(getattr(image, "n_frames", 1))
         wanted = pick_frame(frame, frames, form)
         if wanted:

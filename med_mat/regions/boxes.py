@@ -115,9 +115,7 @@ def canonical(box: Box, width: int, height: int) -> Box:
     xmin, xmax = (float(np.float32(min(max(value, 0.0), width) / width)) for value in (box[0], box[2]))
     ymin, ymax = (float(np.float32(min(max(value, 0.0), height) / height)) for value in (box[1], box[3]))
     if xmin >= xmax or ymin >= ymax:
-        raise ImageError(
-            f"box {_spelled(box)}: nothing of it is inside its picture of {width} x {height} pixels"
-        )
+        raise ImageError(f"box {_spelled(box)}: nothing of it is inside its picture of {width} x {height} pixels")
     return xmin, ymin, xmax, ymax
 
 
@@ -216,12 +214,12 @@ def _span(low: float, high: float, steps: int) -> tuple[int, int]:
 
 
 def _parsed(match: re.Match[str], style: Style, steps: tuple[int, int]) -> Box | None:
-    xmin, ymin, xmax, ymax = (float(np.float64(number)) for number in match.groups())
+    xmin, ymin, xmax, ymax = map(float, match.groups())
     if style != "unit":
         xmin, ymin, xmax, ymax = xmin / steps[0], ymin / steps[1], xmax / steps[0], ymax / steps[1]
-    box = xmin, ymin, xmax, ymax = tuple(float(np.float32(value)) for value in (xmin, ymin, xmax, ymax))
+    xmin, ymin, xmax, ymax = (float(np.float32(value)) for value in (xmin, ymin, xmax, ymax))
     if 0.0 <= xmin < xmax <= 1.0 and 0.0 <= ymin < ymax <= 1.0:
-        return box
+        return xmin, ymin, xmax, ymax
     return None
 
 

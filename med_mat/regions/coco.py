@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from med_mat.errors import ImageError
+from med_mat.images.guard import check_size
 from med_mat.regions.boxes import to_xyxy
 from med_mat.regions.components import Mask
 from med_mat.regions.model import Regions, united
@@ -45,10 +46,8 @@ class CocoPicture:
         without: set[str] = set()
         for label, annotation in self.annotations:
             bbox = annotation.get("bbox")
-            if not _is_numbers(bbox) or len(bbox) != 4:
-                raise ImageError(
-                    f"{self.file_name}: bbox of {label!r} is {bbox}, expected x, y, width, height"
-                )
+            if not isinstance(bbox, list) or not _is_numbers(bbox) or len(bbox) != 4:
+                raise ImageError(f"{self.file_name}: bbox of {label!r} is {bbox}, expected x, y, width, height")
             boxes.append(Region(label, to_xyxy((bbox[0], bbox[1], bbox[2], bbox[3]), "xywh")))
             segmentation = annotation.get("segmentation")
             if segmentation:
@@ -56,10 +55,11 @@ class CocoPicture:
             else:
                 without.add(label)
         masks = united(parts)
-        if without & set(masks):
+        incomplete = sorted(without & set(masks))
+        if incomplete:
             raise ImageError(
-                f"{self.file_name}: some annotations of {sorted(without & set(masks))} have a segmentation and some have "
-                "none, so their mask would be incomplete"
+                f"{self.file_name}: of the annotations of {incomplete} some have a segmentation and some have none, so "
+                "the mask would be incomplete"
             )
         return Regions(self.width, self.height, masks, tuple(boxes))
 
@@ -69,9 +69,7 @@ class CocoPicture:
         if isinstance(segmentation, list) and all(map(_is_numbers, segmentation)):
             rings = [ring_of_numbers(ring) for ring in segmentation]
             return polygon_mask(rings, self.width, self.height, points="edges")
-        raise ImageError(
-            f"{self.file_name}: segmentation of {label!r}: expected a list of rings or run lengths"
-        )
+        raise ImageError(f"{self.file_name}: segmentation of {label!r}: expected a list of rings or run lengths")
 
 
 def coco_pictures(document: Mapping[str, Any]) -> Iterator[CocoPicture]:
@@ -97,12 +95,11 @@ def coco_pictures(document: Mapping[str, Any]) -> Iterator[CocoPicture]:
             )
         found[image].append((names[category], annotation))
     for number, row in images.items():
-        size = row.get("width"), row.get("height")
-        if not all(type(side) is int and side > 0 for side in size) or not row.get("file_name"):
-            raise ImageError(
-                f"COCO picture {number}: expected file_name, width and height, found {dict(row)}"
-            )
-        yield CocoPicture(str(row["file_name"]), size[0], size[1], tuple(found[number]))
+        name, width, height = row.get("file_name"), row.get("width"), row.get("height")
+        if not isinstance(name, str) or not isinstance(width, int) or not isinstance(height, int):
+            raise ImageError(f"COCO picture {number}: expected file_name, width and height, found {dict(row)}")
+        check_size(width, height)
+        yield CocoPicture(name, width, height, tuple(found[number]))
 
 
 def _rows(document: Mapping[str, Any], table: str) -> Sequence[Mapping[str, Any]]:

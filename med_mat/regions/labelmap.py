@@ -104,7 +104,8 @@ def fit_mask(mask: Mask, width: int, height: int) -> Mask:
     if abs(columns * height - rows * width) >= max(width + height, columns + rows):
         turned = "; it fits if turned by 90 degrees" if (columns, rows) == (height, width) else ""
         raise ImageError(
-            f"a mask of {columns} x {rows} on a picture of {width} x {height} pixels: expected equal proportions{turned}"
+            f"a mask of {columns} x {rows} on a picture of {width} x {height} pixels: expected the same proportions"
+            f"{turned}"
         )
     return mask[np.ix_(_nearest(height, rows), _nearest(width, columns))]
 
@@ -116,6 +117,4 @@ def _nearest(wanted: int, stored: int) -> npt.NDArray[np.int64]:
 
 def _check_labels(labels: Sequence[str]) -> None:
     if len(labels) > MOST_LABELS or len(set(labels)) != len(labels):
-        raise ImageError(
-            f"{len(labels)} labels of a label map: expected at most {MOST_LABELS}, none of them twice"
-        )
+        raise ImageError(f"{len(labels)} labels of a label map: expected at most {MOST_LABELS}, none of them twice")

@@ -96,8 +96,6 @@ def united(parts: Iterable[tuple[str, Mask]]) -> dict[str, Mask]:
     for label, mask in parts:
         first = masks.setdefault(label, np.zeros(mask.shape, dtype=np.bool_))
         if first.shape != mask.shape:
-            raise ImageError(
-                f"masks of {label!r} of shapes {first.shape} and {mask.shape}: expected one shape"
-            )
+            raise ImageError(f"masks of {label!r} of shapes {first.shape} and {mask.shape}: expected one shape")
         first |= mask
     return masks

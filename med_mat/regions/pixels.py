@@ -75,11 +75,10 @@ def binary_mask(pixels: npt.NDArray[Any], *, threshold: int | None = None, inver
     _check_shape(pixels, ("(H, W)", "(H, W, C)"))
     first = pixels if pixels.ndim == 2 else pixels[..., 0]
     if threshold is not None:
-        return (first <= threshold) if inverted else (first > threshold)
+        mask: Mask = first > threshold
+        return ~mask if inverted else mask
     if pixels.ndim == 3 and not (pixels == first[..., None]).all():
-        raise ImageError(
-            "a mask of two values has coloured pixels: expected equal channels; read it as colours"
-        )
+        raise ImageError("a mask of two values has coloured pixels: expected equal channels; read it as colours")
     values, counts = np.unique(first, return_counts=True)
     bright = set(values.tolist()) - {0}
     if not (bright <= {1} or bright <= {255}):
@@ -87,7 +86,8 @@ def binary_mask(pixels: npt.NDArray[Any], *, threshold: int | None = None, inver
             f"a mask of two values: expected 0 and either 1 or 255, found {_listed(values, counts)}; if it is saved "
             f"with loss, take {JPEG_THRESHOLD} for threshold, if it holds several classes, read it as a label map"
         )
-    return (first == 0) if inverted else (first != 0)
+    inside: Mask = first != 0
+    return ~inside if inverted else inside
 
 
 def class_masks(pixels: npt.NDArray[Any], classes: Mapping[int, str | None]) -> dict[str, Mask]:

@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 from med_mat.errors import ImageError
 from med_mat.regions.boxes import SLACK, Box
 from med_mat.regions.components import Mask
+from med_mat.regions.runs import decode_coco_runs
 
 Ring = Sequence[tuple[float, float]]
 Points = Literal["edges", "pixels"]
@@ -81,20 +82,21 @@ def _checked(ring: Ring, width: int, height: int, points: Points) -> npt.NDArray
     if (corners < -SLACK).any() or (corners > last + SLACK).any():
         (xmin, ymin), (xmax, ymax) = corners.min(axis=0), corners.max(axis=0)
         raise ImageError(
-            f"a ring from ({xmin:g}, {ymin:g}) to ({xmax:g}, {ymax:g}) leaves its picture of {width} x {height} pixels; "
-            "see whether it belongs to another size of the picture"
+            f"a ring from ({xmin:g}, {ymin:g}) to ({xmax:g}, {ymax:g}) leaves its picture of {width} x {height} "
+            "pixels; see whether it belongs to another size of the picture"
         )
     clipped: npt.NDArray[np.float64] = np.clip(corners, 0, last)
     return clipped
 
 
 def _by_edges(corners: npt.NDArray[np.float64], width: int, height: int) -> Mask:
-    runs = coco_mask.frPyObjects([corners.ravel().tolist()], height, width)
-    filled: Mask = coco_mask.decode(runs)[..., 0].astype(np.bool_)
-    return filled
+    (runs,) = coco_mask.frPyObjects([corners.ravel().tolist()], height, width)
+    return decode_coco_runs(runs, width, height)
 
 
 def _by_pixels(corners: npt.NDArray[np.float64], width: int, height: int) -> Mask:
-    canvas = Image.new("1", (width, height))
-    ImageDraw.Draw(canvas).polygon([(int(x), int(y)) for x, y in corners], fill=1, outline=1)
-    return np.array(canvas, dtype=np.bool_)
+    # Pillow draws the outline only: where a side is nearly level, its filled polygons reach a pixel or two beyond it.
+    outline = Image.new("1", (width, height))
+    whole = [(int(x), int(y)) for x, y in corners]
+    ImageDraw.Draw(outline).line([*whole, whole[0]], fill=1)
+    return _by_edges(corners + 0.5, width, height) | np.array(outline, dtype=np.bool_)

@@ -127,14 +127,12 @@ def decode_coco_runs(segmentation: Mapping[str, Any], width: int, height: int) -
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if not isinstance(size, Sequence) or list(size) != [height, width]:
         raise ImageError(f"COCO run lengths of size {size}: expected the picture's [{height}, {width}]")
-    if isinstance(counts, (str, bytes)):
-        counts = _uncompressed(counts.encode() if isinstance(counts, str) else counts)
-    if not isinstance(counts, list) or not all(
-        type(count) is int and 0 <= count <= width * height for count in counts
-    ):
-        raise ImageError(
-            f"COCO run lengths {_cut(str(counts))}: expected a list of counts, or their compressed form"
-        )
+    if isinstance(counts, str) and counts.isascii():
+        counts = counts.encode()
+    if isinstance(counts, bytes):
+        counts = _uncompressed(counts)
+    if not isinstance(counts, list) or not all(type(count) is int and 0 <= count <= width * height for count in counts):
+        raise ImageError(f"COCO run lengths {_cut(str(counts))}: expected a list of counts, or their compressed form")
     if sum(counts) != width * height:
         raise ImageError(
             f"COCO run lengths add up to {sum(counts)} pixels, but a picture of {width} x {height} has {width * height}"
@@ -153,9 +151,7 @@ def _uncompressed(text: bytes) -> list[int]:
         while True:
             code = text[position] - 48 if position < len(text) else -1
             if not 0 <= code < 64 or shift >= 5 * _LARGEST_COUNT_CHARS:
-                raise ImageError(
-                    f"compressed COCO run lengths: damaged at character {position + 1} of {len(text)}"
-                )
+                raise ImageError(f"compressed COCO run lengths: damaged at character {position + 1} of {len(text)}")
             position += 1
             count |= (code & 31) << shift
             shift += 5

@@ -63,16 +63,12 @@ def _parse(data: bytes) -> Element:
     try:
         parser.Parse(data, True)
     except (expat.ExpatError, LookupError, ValueError) as error:
-        raise ImageError(
-            f"a VOC file: expected XML, found {len(data)} bytes that are none ({error})"
-        ) from error
+        raise ImageError(f"a VOC file: expected XML, found {len(data)} bytes that are none ({error})") from error
     return builder.close()
 
 
 def _refuse(*_: object) -> NoReturn:
-    raise ImageError(
-        "a VOC file with a document type declaration: refused, for it may hide entities; remove it"
-    )
+    raise ImageError("a VOC file with a document type declaration: refused, for it may hide entities; remove it")
 
 
 def _size(root: Element) -> tuple[int, int] | None:

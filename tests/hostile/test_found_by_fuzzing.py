@@ -2,26 +2,147 @@
 
 from __future__ import annotations
 
-import faulthandler
 import gzip
 import io
-import logging
 import struct
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import openpyxl
 import pytest
 import tifffile
-from tiny import card_text, noise
+from tiny import card_text
 from world import zipped
 
 from med_mat.card import parse_card
-from med_mat.errors import CardError, ImageError, LayoutError
+from med_mat.errors import CardError, ImageError
+from med_mat.images import examine
+from med_mat.raw.patterns import compile_patterns
+
+VOLUME = nibabel.Nifti1Image(np.arange(600, dtype=np.int16).reshape(20, 30, 1), np.eye(4)).to_bytes()
+
+# As a program does that has not set up logging: the last resort of the logging module is standard error.
+LOOK = """
+import sys
+from med_mat.errors import MedMatError
 from med_mat.images import dropped, examine, frame_count
 from med_mat.raw import RawRoot
-from med_mat.raw.patterns import compile_patterns
+from med_mat.readers import sheet_rows
+
+raw = RawRoot.open(sys.argv[1])
+for file in raw.files:
+    for look in (examine, dropped, frame_count):
+        try:
+            look(raw.read(file))
+        except MedMatError:
+            pass
+    if file.suffix == ".xlsx":
+        try:
+            list(sheet_rows(raw, file.name, columns=["id"]))
+        except MedMatError:
+            pass
+"""
+
+
+def tiff(array: np.ndarray, **options: object) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, array, photometric="minisblack", **options)
+    return stream.getvalue()
+
+
+def patched(data: bytes, at: int, value: bytes) -> bytes:
+    return data[:at] + value + data[at + len(value) :]
+
+
+def test_libraries_keep_their_comments_off_the_terminal(tmp_path: Path) -> None:
+    samples_per_pixel = struct.pack("<HHIH", 277, 3, 1, 1)
+    plain = tiff(np.zeros((4, 4), np.uint8))
+    signalling = np.frombuffer(b"\x01\x00\xa0\x7f" * 15 + bytes(4), np.float32).reshape(4, 4)
+    book = openpyxl.Workbook()
+    stream = io.BytesIO()
+    book.save(stream)
+    with zipfile.ZipFile(stream) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    relations = "xl/_rels/workbook.xml.rels"
+    files = {
+        "offset.nii": patched(VOLUME, 108, struct.pack("<f", 0)),
+        "code.nii": patched(VOLUME, 252, struct.pack("<h", 99)),
+        "type.nii": patched(VOLUME, 70, struct.pack("<h", 99)),
+        "pixdim.nii": patched(VOLUME, 80, bytes(12)),
+        "samples.tif": plain.replace(samples_per_pixel, samples_per_pixel[:-2] + b"\xfc\x00"),
+        "nan.tif": tiff(signalling, compression="zlib"),
+        "relations.xlsx": zipped({**parts, relations: parts[relations].replace(b"Target", b"Targes")}),
+    }
+    assert files["samples.tif"] != plain
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    ended = subprocess.run([sys.executable, "-c", LOOK, tmp_path], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("rest", [b"x", bytes(600), b"\x1f\x8b"])
+def test_bytes_behind_a_gzip_stream_once_were_waited_for_without_end(rest: bytes) -> None:
+    assert examine(gzip.compress(VOLUME) + rest).pixel_hash == examine(VOLUME).pixel_hash
+
+
+def test_tiles_that_are_not_there_once_were_black() -> None:
+    tiled = tiff(np.full((32, 32), 700, np.uint16) + np.arange(32, dtype=np.uint16), tile=(16, 16))
+    taller = tiled.replace(struct.pack("<HHII", 257, 4, 1, 32), struct.pack("<HHII", 257, 4, 1, 2_000_032))
+    assert taller != tiled
+    for data in (taller, tiled.replace(struct.pack("<HHI", 324, 4, 4), struct.pack("<HHI", 324, 4, 3))):
+        assert data != tiled
+        with pytest.raises(ImageError, match="strips or tiles are not there"):
+            examine(data)
+
+
+CARDS = {
+    "no such day": "title: 2020-13-45",
+    "no such hour": "title: 2020-01-01T99:99:99Z",
+    "no digits": "title: 0b_",
+    "too many digits": f"title: {'9' * 5_000}",
+    "laughter": "a: &l0 [ha, ha]\n"
+    + "".join(f"{chr(97 + number)}: &l{number} [{', '.join([f'*l{number - 1}'] * 20)}]\n" for number in range(1, 20))
+    + "title: *l19",
+}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_cards_that_yaml_cannot_take(name: str) -> None:
+    with pytest.raises(CardError, match="card tiny") as error:
+        parse_card(f"---\n{CARDS[name]}\n---\nProse.\n", "tiny")
+    assert len(str(error.value)) < 20_000
+
+
+@pytest.mark.parametrize("paths", ["[a", "**/x", "/abs", "{a", ""])
+def test_patterns_of_a_card_are_checked_with_it(paths: str) -> None:
+    wrong = ["**/x", "/abs", "{a", ""]
+    text = card_text(unread=[{"paths": [paths], "why": "a test"}])
+    if paths in wrong:
+        with pytest.raises(CardError, match=r"card tiny, field unread\.0\.paths\.0"):
+            parse_card(text, "tiny")
+    else:
+        assert parse_card(text, "tiny").unread[0].paths == [paths]
+
+
+def test_braces_that_stand_for_more_patterns_than_there_is_memory() -> None:
+    with pytest.raises(ValueError, match="more than 10,000 patterns"):
+        compile_patterns(["{a,b}" * 60])
+    assert compile_patterns(["{a,b}" * 10]).fullmatch("x/" + "ab" * 5)
+
+
+def test_a_run_length_coded_bitmap_that_would_be_filled_byte_by_byte() -> None:
+    runs = b"\x01\x01\x00\x00" * 3_000
+    palette = bytes(range(256)) * 4
+
+    def bitmap(width: int, height: int) -> bytes:
+        header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 0, 0, 256, 0)
+        start = 14 + len(header) + len(palette)
+        return b"BM" + struct.pack("<IHHI", start + len(runs), 0, 0, start) + header + palette + runs
+
+    with pytest.raises(ImageError, match="run-length coded BMP of 3000 x 3000 is over the limit"):
+        examine(bitmap(3_000, 3_000))
+    assert examine(bitmap(30, 30)).facts.rule == "bmp"

@@ -9,11 +9,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+from med_mat.vocabulary import load_yaml
+
 ROOT = Path(__file__).parent.parent.parent
 CODE = sorted(path for name in ("med_mat", "loaders", "baselines") for path in (ROOT / name).rglob("*.py"))
 
 # Modules that run what they read, or run programs on it.
-MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "scipy.io", "h5py", "code", "codeop"}
+MODULES = {
+    "pickle",
+    "cPickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "shelve",
+    "marshal",
+    "scipy.io",
+    "h5py",
+    "code",
+    "codeop",
+}
 NAMES = {"eval", "exec", "compile", "__import__"}
 # Calls by their last name; numpy's load and pandas' read_pickle unpickle, extractall follows hostile names.
 ATTRIBUTES = {
@@ -88,8 +102,10 @@ def test_the_search_finds_what_it_looks_for(text: str) -> None:
 
 
 def test_cards_and_questions_are_read_as_plain_yaml() -> None:
-    from med_mat.vocabulary import load_yaml
-
-    for text in ("!!python/object/apply:os.getcwd []", "!!python/name:os.system", "!!python/object:med_mat.card.Card {}"):
+    for text in (
+        "!!python/object/apply:os.getcwd []",
+        "!!python/name:os.system",
+        "!!python/object:med_mat.card.Card {}",
+    ):
         with pytest.raises(yaml.YAMLError, match="could not determine a constructor"):
             load_yaml(text)

@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_no_half_file_and_the_next_build_goes_on(tmp_path: Pa
     pictures = {name: noise_bytes(name, name, (150, 150)) for name in names}
     place.put(pictures)
     stopped = []
-    for limit in (1_500, 20_000, 100_000):
+    for limit in (1_500, 100_000):
         ended = subprocess.run(
             [COMMAND, *map(str, place.arguments()), "--workers", "2"],
             capture_output=True,
@@ -203,8 +203,8 @@ def test_a_full_disk_leaves_no_half_file_and_the_next_build_goes_on(tmp_path: Pa
         stopped.append(Path(ended.stderr.split(": ")[1]))
         assert list(place.out.rglob("*.partial")) == []
         assert not stopped[-1].exists()
-    # In the scan, then in the plan, then in a shard.
-    assert [path.relative_to(place.out).parts[:2] for path in stopped][::2] == [(".med-mat", "scan"), ("data", "tiny")]
+    # In the scan, then in a shard.
+    assert [path.relative_to(place.out).parts[:2] for path in stopped] == [(".med-mat", "scan"), ("data", "tiny")]
     result = place.build(workers=2)
     assert (result.exit_code, result.manifest["rows"]) == (0, len(pictures))
 

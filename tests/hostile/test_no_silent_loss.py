@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from accounting import unaccounted
 from source_fixture import SLUGS, load_fixture
-from tiny import med_mat, noise_bytes
+from tiny import noise_bytes
 from world import LOADER, World, good, odd, world
 
 from med_mat.build import build
@@ -137,11 +137,11 @@ def test_a_card_may_say_of_files_that_they_are_no_samples(tmp_path: Path) -> Non
 def test_a_loader_that_stops_fails_its_source(fault: str, tmp_path: Path) -> None:
     place = world(tmp_path, changed(YIELD, f"{YIELD}        {fault}\n"))
     place.put(good())
-    ended = med_mat(*place.arguments())
-    assert ended.returncode == 2
-    assert "tiny failed: tiny: " in ended.stdout
-    assert "Traceback" not in ended.stdout + ended.stderr
-    assert json.loads((place.out / "manifest.json").read_text(encoding="utf-8"))["rows"] == 0
+    result = place.build()
+    (source,) = result.sources
+    assert (result.exit_code, result.manifest["rows"]) == (2, 0)
+    assert source.failure is not None
+    assert source.failure.startswith("tiny: ")
 
 
 # The check itself
