@@ -143,7 +143,7 @@ def test_an_unknown_label_cannot_be_declared(bench: Bench) -> None:
         ("unknown_label", "odd.png", False),
         ("unknown_label", "two.png", False),
     ]
-    assert "label 'Cyst' is not in the card; it has: 'cyst', 'stone', 'tumor', 'normal'" in index.odd[0].detail
+    assert "label 'Cysts' is not in the card; it has: 'cyst', 'stone', 'tumor', 'normal'" in index.odd[0].detail
     assert (index.exit_code, index.found.total) == (1, 2)
 
 

@@ -6,6 +6,7 @@ Tag numbers are those of TIFF 6.0.
 from __future__ import annotations
 
 import math
+import struct
 from io import BytesIO
 from typing import Any
 
@@ -21,6 +22,8 @@ from med_mat.images.guard import check_size, decoding, pick_frame, silenced
 
 _BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES = 258, 262, 274, 284
 _SEPARATE = 2
+_BIG = 43  # the version that BigTIFF states
+_MAX_PAGES = 10_000
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 
 # Tags that say how the pixels are stored; everything else is metadata.
@@ -35,6 +38,7 @@ def prepare(data: bytes, frame: int | None) -> Prepared:
     Raises:
         ImageError: Damaged, too large, no such page, or of a kind that neither library reads.
     """
+    _check_pages(data)
     opened = _open(data)
     if opened is None:
         return _by_tifffile(data, frame)
@@ -66,6 +70,7 @@ def count(data: bytes) -> int:
     Raises:
         ImageError: Damaged.
     """
+    _check_pages(data)
     with decoding("TIFF"), tifffile.TiffFile(BytesIO(data)) as file:
         return len(file.pages)
 
@@ -81,6 +86,25 @@ def metadata(data: bytes) -> tuple[Block, ...]:
         return tuple(
             Block(f"TIFF tag {tag.name}", int(tag.valuebytecount)) for tag in page.tags if tag.code not in _STRUCTURE
         )
+
+
+def _check_pages(data: bytes) -> None:
+    """Refuse more pages than a stack of slices can have: decoders look at all of them, in quadratic time."""
+    order = "<" if data.startswith(b"II") else ">"
+    (version,) = struct.unpack_from(order + "H", data, 2)
+    # Where the first directory is told, how its entries are counted, their size, and how the next one is told.
+    start, number, entry, pointer = (8, "Q", 20, "Q") if version == _BIG else (4, "H", 12, "I")
+    try:
+        (place,) = struct.unpack_from(order + pointer, data, start)
+        for _ in range(_MAX_PAGES):
+            if place == 0:
+                return
+            (entries,) = struct.unpack_from(order + number, data, place)
+            place += struct.calcsize(order + number) + entries * entry
+            (place,) = struct.unpack_from(order + pointer, data, place)
+    except struct.error:
+        return  # the decoder has a message for it
+    raise ImageError(f"a TIFF file of more than {_MAX_PAGES} pages, or of pages that lead back to one another")
 
 
 def _open(data: bytes) -> TiffImageFile | None:

@@ -29,7 +29,7 @@ def polygon_mask(rings: Iterable[Ring], width: int, height: int, *, points: Poin
         width: Width of the picture in pixels.
         height: Height of the picture in pixels.
         points: ``edges``: coordinates of the plane, (0, 0) the upper left corner of the first pixel; filled as
-            COCO's own tools fill, which give a pixel to the ring if its centre is inside, to a tenth of a pixel or
+            COCO's own tools fill, which give a pixel to the ring if its centre is inside, to a fifth of a pixel or
             so. ``pixels``: whole numbers of columns and rows that belong to the region themselves, as contour
             followers write; the outline is part of the region.
 
@@ -95,7 +95,8 @@ def _by_edges(corners: npt.NDArray[np.float64], width: int, height: int) -> Mask
 
 
 def _by_pixels(corners: npt.NDArray[np.float64], width: int, height: int) -> Mask:
-    # Pillow draws the outline only: where a side is nearly level, its filled polygons reach a pixel or two beyond it.
+    # Pillow draws the outline only: its filled polygons leave out pixels of sides that are nearly level, and reach
+    # beyond sharp corners.
     outline = Image.new("1", (width, height))
     whole = [(int(x), int(y)) for x, y in corners]
     ImageDraw.Draw(outline).line([*whole, whole[0]], fill=1)

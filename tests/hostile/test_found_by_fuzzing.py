@@ -61,7 +61,8 @@ def patched(data: bytes, at: int, value: bytes) -> bytes:
 def test_libraries_keep_their_comments_off_the_terminal(tmp_path: Path) -> None:
     samples_per_pixel = struct.pack("<HHIH", 277, 3, 1, 1)
     plain = tiff(np.zeros((4, 4), np.uint8))
-    signalling = np.frombuffer(b"\x01\x00\xa0\x7f" * 15 + bytes(4), np.float32).reshape(4, 4)
+    numbers = np.arange(8, dtype=np.float32).tobytes()
+    signalling = np.frombuffer(b"\x01\x00\xa0\x7f" * 8 + numbers, np.float32).reshape(4, 4)
     book = openpyxl.Workbook()
     stream = io.BytesIO()
     book.save(stream)
