@@ -9,7 +9,7 @@ __version__ = "0.1.0.dev0"
 __all__ = ["__version__", "explode", "prompt", "sources"]
 
 if TYPE_CHECKING:
-    from med_mat.explode import explode, prompt
+    from med_mat.rows import explode, prompt
 
 
 def sources(**wanted: str) -> list[dict[str, Any]]:
@@ -36,5 +36,5 @@ def __getattr__(name: str) -> Any:
     if name in ("explode", "prompt"):
         from importlib import import_module
 
-        return getattr(import_module("med_mat.explode"), name)
+        return getattr(import_module("med_mat.rows"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

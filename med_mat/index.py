@@ -24,6 +24,7 @@ _PICTURE_NAME = re.compile(
 )
 _PACKED = frozenset((".gif", ".gz", ".jfif", ".jp2", ".jpeg", ".jpg", ".png", ".webp"))
 NO_SPLIT = "none"
+_LONGEST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,8 @@ class _Collector:
         self.unlabelled: set[tuple[PurePosixPath, int | None]] = set()
 
     def note(self, kind: str, path: object, detail: str) -> None:
-        self.odd.append(Oddity(kind, str(path), detail))
+        # A cell of a table may hold a novel.
+        self.odd.append(Oddity(kind, str(path), detail if len(detail) <= _LONGEST else f"{detail[:_LONGEST]} …"))
 
     def add(self, sample: Sample) -> None:
         image = sample.image

@@ -195,7 +195,9 @@ def official_split(word: str) -> Split:
         ValueError: The word is none of train, training, val, valid, validation, dev, test, testing, in any case and
             with or without ``set`` after it.
     """
-    plain = re.sub(r"[\s_-]*set$", "", word.strip().casefold())
+    plain = word.strip().casefold()
+    if plain.endswith("set"):
+        plain = plain.removesuffix("set").rstrip(" \t_-")
     if plain not in _SPLITS:
         raise ValueError(f"{word!r} does not name a split (train, validation or test)")
     return _SPLITS[plain]

@@ -148,7 +148,7 @@ class Extra(TypedDict):
 _SEX = {"f": "F", "female": "F", "w": "F", "m": "M", "male": "M"}
 _SIDE = {"l": "L", "left": "L", "r": "R", "right": "R"}
 _UNKNOWN = {"", "unknown", "unk", "nan", "none", "n/a", "na"}
-_AGE = re.compile(r"0*(\d+(?:\.\d+)?)\s*([ymwd]?)", re.IGNORECASE)
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([ymwd]?)", re.IGNORECASE)
 _YEARS = {"": 1.0, "y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
 
 

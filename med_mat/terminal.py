@@ -15,9 +15,9 @@ from rich.text import Text
 from med_mat.build import BuildResult
 from med_mat.card import Card
 from med_mat.errors import visible
-from med_mat.explode import prompt
 from med_mat.index import Index, Oddity, Tally
 from med_mat.questions.ask import LETTERS
+from med_mat.rows import prompt
 
 SHOWN_ODDITIES = 20
 

@@ -30,7 +30,9 @@ _NOT_A_PICTURE: tuple[tuple[bytes, str], ...] = (
     (b"\x1aE\xdf\xa3", "a Matroska or WebM video: extract its frames as pictures"),
 )
 
-_HTML = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body|script)", re.IGNORECASE)
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body|script)", re.IGNORECASE)
+_BOM = b"\xef\xbb\xbf"
+_LOOKED_AT = 4_096  # bytes in which a page of text must begin
 _DICOM_START = re.compile(rb"[\x02\x08]\x00[\x00-\x70]\x00", re.DOTALL)
 _PPM = re.compile(rb"P[1-6][\s#]")
 
@@ -80,7 +82,7 @@ def raise_if_not_a_picture(data: bytes) -> None:
     Raises:
         ImageError: The file is a web page, a text, an archive, a video or zeros only.
     """
-    if _HTML.match(data):
+    if _HTML.match(data[:_LOOKED_AT].lstrip().removeprefix(_BOM).lstrip()):
         raise ImageError("the file is an HTML page under an image's name (a failed download): download it again")
     for magic, name in _NOT_A_PICTURE:
         if data.startswith(magic):

@@ -26,7 +26,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame; t
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _SHOWN_BY_BROWSERS = frozenset((0xC0, 0xC1, 0xC2))  # baseline, extended and progressive Huffman
 
-_MARKER = re.compile(rb"\xff+([\x01-\xfe])")
+_MARKER = re.compile(rb"\xff([\x01-\xfe])")  # of fill bytes before it the last is taken: a run costs one pass
 _SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 _EXIF = b"Exif\x00"

@@ -34,8 +34,9 @@ FORMATS = frozenset(_OPENERS)
 # Pillow fills what such a file leaves out byte by byte: a few kilobytes could keep it busy for a minute.
 _MAX_RLE_PIXELS = 1 << 23
 
-# Magic number, width, height and, except in bitmaps, the largest value; comments in between.
-_PPM_HEADER = re.compile(rb"P(?:[14](?:(?:\s|#[^\r\n]*)+\d+){2}|[2356](?:(?:\s|#[^\r\n]*)+\d+){3})")
+# Magic number, width, height and, except in bitmaps, the largest value; comments in between. The end of a comment is
+# part of it, so that there is one way only to match.
+_PPM_HEADER = re.compile(rb"P(?:[14](?:(?:\s|#[^\r\n]*[\r\n])+\d+){2}|[2356](?:(?:\s|#[^\r\n]*[\r\n])+\d+){3})")
 _PPM_COMMENT = re.compile(rb"#[^\r\n]*")
 
 

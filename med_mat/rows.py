@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from med_mat.questions.ask import choice_prompt
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict
+    from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
     Rows = TypeVar("Rows", Dataset, DatasetDict, IterableDataset, IterableDatasetDict)
 
@@ -30,11 +30,13 @@ def explode(rows: Rows) -> Rows:
     """
     from datasets import Features, Image, Value
 
+    if isinstance(rows, dict):
+        return type(rows)({split: explode(part) for split, part in rows.items()})
     # Decoding would write JPEG anew: the bytes are passed on as they are.
     stored: Rows = rows
     for name in PICTURE_COLUMNS:
         stored = stored.cast_column(name, Image(decode=False))
-    plain = _features(stored)
+    plain = {**stored.features, **{name: Image() for name in PICTURE_COLUMNS}}
     out = Features(
         {
             **{name: plain[name] for name in plain if name not in ("more_questions", *QUESTION_COLUMNS)},
@@ -46,15 +48,7 @@ def explode(rows: Rows) -> Rows:
     exploded: Rows = stored.map(
         _explode_batch, batched=True, batch_size=100, remove_columns=["more_questions"], features=out
     )
-    for name in PICTURE_COLUMNS:
-        exploded = exploded.cast_column(name, Image())
     return exploded
-
-
-def _features(rows: Rows) -> Features:
-    first = next(iter(rows.values())) if isinstance(rows, dict) else rows
-    features: Features = first.features
-    return features
 
 
 def _explode_batch(batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
