@@ -199,7 +199,7 @@ def official_split(word: str) -> Split:
     if plain.endswith("set"):
         plain = plain.removesuffix("set").rstrip(" \t_-")
     if plain not in _SPLITS:
-        raise ValueError(f"{word!r} does not name a split (train, validation or test)")
+        raise ValueError(f"{word[:60]!r} does not name a split (train, validation or test)")
     return _SPLITS[plain]
 
 

@@ -28,7 +28,7 @@ def explode(rows: Rows) -> Rows:
         The same kind of dataset. ``question_id`` is ``<id>#<number>``, with 0 for the primary question;
         ``question_kind`` is its kind; ``more_questions`` is gone; all else is repeated.
     """
-    from datasets import Features, Image, Value
+    from datasets import Features, Image, IterableDataset, Value
 
     if isinstance(rows, dict):
         return type(rows)({split: explode(part) for split, part in rows.items()})
@@ -48,6 +48,9 @@ def explode(rows: Rows) -> Rows:
     exploded: Rows = stored.map(
         _explode_batch, batched=True, batch_size=100, remove_columns=["more_questions"], features=out
     )
+    if isinstance(exploded, IterableDataset):
+        # A stream remembers that its pictures were not to be decoded.
+        exploded = exploded.decode(True)
     return exploded
 
 

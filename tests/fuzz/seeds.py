@@ -179,6 +179,32 @@ def cards() -> Iterator[bytes]:
     yield b"---\na: &x [1, 2]\nb: *x\nc: {d: 2020-01-01, ? e : !!str 5}\n---\nprose\n"
 
 
+def annotations() -> Iterator[bytes]:
+    """One byte that says how the rest is read (see ``targets.annotation``), then the rest."""
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20.5</ymax></bndbox>"
+    size = "<size><width>32</width><height>24</height><depth>3</depth></size>"
+    objects = f"<object><name>polyp</name>{box}</object>" * 2
+    yield b"\x00" + f"<annotation><filename>a.png</filename>{size}{objects}</annotation>".encode()
+    yield b"\x00<!DOCTYPE x [<!ENTITY a 'ha'>]><annotation>&a;</annotation>"
+    for kind, text in enumerate(("1 3 10 2", "5 4 100 7", "0 5 3 9"), start=1):
+        yield bytes((kind,)) + text.encode()
+    yield b"\x045Q1c3000O2"
+    boxes = (
+        "[0.125, 0.250, 0.500, 0.750]",
+        "<box>(125,250),(500,750)</box>",
+        "{<12><25><50><75>}",
+        "[64, 96, 256, 288]",
+    )
+    for kind, text in enumerate(boxes, start=5):
+        yield bytes((kind,)) + text.encode()
+    ring = {"bbox": [1, 2, 3, 4], "segmentation": [[1, 2, 10, 2, 10.5, 9]], "image_id": 1, "category_id": 1}
+    runs = {**ring, "segmentation": {"size": [24, 32], "counts": [100, 68, 600]}}
+    images = [{"id": 1, "file_name": "a.png", "width": 32, "height": 24}]
+    for number, one in enumerate((ring, runs), start=1):
+        document = {"images": images, "categories": [{"id": 1, "name": "x"}], "annotations": [{**one, "id": number}]}
+        yield b"\x09" + json.dumps(document).encode()
+
+
 def patterns() -> Iterator[bytes]:
     for text in (
         "{Training,Testing}/*/*.jpg",

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import seeds
 
@@ -25,6 +26,16 @@ from med_mat.images.png import SIGNATURE
 from med_mat.raw import RawRoot
 from med_mat.raw.patterns import compile_patterns
 from med_mat.readers import csv_rows, json_file, sheet_rows, text_lines
+from med_mat.regions import (
+    KAGGLE_COLUMNS,
+    KAGGLE_ROWS,
+    SIIM_ACR,
+    coco_pictures,
+    decode_coco_runs,
+    decode_runs,
+    parse_boxes,
+    voc_annotation,
+)
 
 ALLOWED = (MedMatError, OSError)
 KINDS = (".zip", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
@@ -211,6 +222,39 @@ def json_(data: bytes) -> None:
             text.encode()
 
 
+# Masks and boxes
+
+SIZE = (32, 24)
+
+
+def annotation(data: bytes) -> None:
+    """A mask has its picture's size, a box four finite numbers, and whatever is wrong is refused."""
+    kind, rest = data[0] % 10 if data else 0, data[1:]
+    text = rest.decode("utf-8", "replace")
+    with contextlib.suppress(*ALLOWED):
+        if kind == 0:
+            for region in voc_annotation(rest, first=1, inclusive=True).regions:
+                region.label.encode()
+        elif kind < 4:
+            _check_mask(decode_runs(text, *SIZE, (KAGGLE_COLUMNS, KAGGLE_ROWS, SIIM_ACR)[kind - 1]))
+        elif kind == 4:
+            _check_mask(decode_coco_runs({"size": list(SIZE[::-1]), "counts": text}, *SIZE))
+        elif kind < 9:
+            style = ("unit", "permille", "percent", "pixels")[kind - 5]
+            for box in parse_boxes(text, style, size=SIZE if style == "pixels" else None):
+                if box is not None and not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+                    raise BrokenError(f"box {box}")
+        else:
+            for picture in coco_pictures(json_file(_root("t.json", rest), "t.json")):
+                if picture.width * picture.height < 1 << 20:
+                    picture.regions()
+
+
+def _check_mask(mask: Any) -> None:
+    if mask.shape != SIZE[::-1] or mask.dtype != bool:
+        raise BrokenError(f"a mask of shape {mask.shape} and type {mask.dtype}")
+
+
 # What contributors write
 
 
@@ -248,6 +292,7 @@ TARGETS: dict[str, Target] = {
     "table": Target(table, seeds.tables, 2_048),
     "workbook": Target(workbook, seeds.workbooks, 8_192),
     "json": Target(json_, seeds.jsons, 2_048),
+    "annotation": Target(annotation, seeds.annotations, 2_048),
     "card": Target(card, seeds.cards, 4_096),
     "pattern": Target(pattern, seeds.patterns, 60),
 }
