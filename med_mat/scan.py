@@ -70,6 +70,8 @@ def _look_at(raw: RawRoot, picture: Picture) -> dict[str, Any]:
         seen = examine(data, frame=picture.frame)
     except OSError as error:
         return {**line, "error": f"cannot be read: {error.strerror or type(error).__name__}"}
+    except MemoryError:
+        return {**line, "error": "cannot be read: it needs more memory than there is"}
     except MedMatError as error:
         # Where the root lies is no part of the reason: equal builds have equal manifests.
         return {**line, "error": str(error).removeprefix(f"{raw.location}: ")}

@@ -217,10 +217,10 @@ def _parsed(match: re.Match[str], style: Style, steps: tuple[int, int]) -> Box |
     xmin, ymin, xmax, ymax = map(float, match.groups())
     if style != "unit":
         xmin, ymin, xmax, ymax = xmin / steps[0], ymin / steps[1], xmax / steps[0], ymax / steps[1]
+    if not (0.0 <= xmin < xmax <= 1.0 and 0.0 <= ymin < ymax <= 1.0):
+        return None
     xmin, ymin, xmax, ymax = (float(np.float32(value)) for value in (xmin, ymin, xmax, ymax))
-    if 0.0 <= xmin < xmax <= 1.0 and 0.0 <= ymin < ymax <= 1.0:
-        return xmin, ymin, xmax, ymax
-    return None
+    return (xmin, ymin, xmax, ymax) if xmin < xmax and ymin < ymax else None
 
 
 def _spelled(box: Box) -> str:

@@ -84,11 +84,13 @@ def coco_pictures(document: Mapping[str, Any]) -> Iterator[CocoPicture]:
     Raises:
         ImageError: A table lacks, an id occurs twice, or an annotation names a picture or category that is not there.
     """
-    names = {number: str(row["name"]) for number, row in _by_id(document, "categories").items()}
+    names = {number: str(row.get("name", "")) for number, row in _by_id(document, "categories").items()}
+    if "" in names.values():
+        raise ImageError("a COCO document: a category has no name")
     images = _by_id(document, "images")
     found: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {number: [] for number in images}
     for annotation in _rows(document, "annotations"):
-        image, category = annotation.get("image_id"), annotation.get("category_id")
+        image, category = _id(annotation, "image_id"), _id(annotation, "category_id")
         if image not in found or category not in names:
             raise ImageError(
                 f"COCO annotation {annotation.get('id')}: picture {image} or category {category} is not in the document"
@@ -103,6 +105,8 @@ def coco_pictures(document: Mapping[str, Any]) -> Iterator[CocoPicture]:
 
 
 def _rows(document: Mapping[str, Any], table: str) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(document, Mapping):
+        raise ImageError(f"a COCO document: expected an object, found a {type(document).__name__}")
     rows = document.get(table)
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise ImageError(f"a COCO document: expected a list of {table}, found {sorted(map(str, document))}")
@@ -111,10 +115,17 @@ def _rows(document: Mapping[str, Any], table: str) -> Sequence[Mapping[str, Any]
 
 def _by_id(document: Mapping[str, Any], table: str) -> dict[Any, Mapping[str, Any]]:
     rows = _rows(document, table)
-    by_id = {row.get("id"): row for row in rows}
-    if len(by_id) != len(rows) or None in by_id:
+    by_id = {_id(row, "id"): row for row in rows if row.get("id") is not None}
+    if len(by_id) != len(rows):
         raise ImageError(f"a COCO document: an id of {table} lacks or occurs twice")
     return by_id
+
+
+def _id(row: Mapping[str, Any], name: str) -> int | str:
+    value = row.get(name)
+    if not isinstance(value, int | str):
+        raise ImageError(f"a COCO document: {name} of {dict(row)} is {value!r}, expected a number or a text")
+    return value
 
 
 def _is_numbers(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -88,6 +89,9 @@ def _text(item: Element, path: str) -> str:
 def _number(item: Element, path: str) -> float:
     text = _text(item, path)
     try:
-        return float(text)
-    except ValueError as error:
-        raise ImageError(f"a VOC file: {path} is {visible(text)!r}, expected a number") from error
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ImageError(f"a VOC file: {path} is {visible(text)!r}, expected a number")
+    return number

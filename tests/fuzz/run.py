@@ -69,6 +69,7 @@ def _all(names: list[str] | None, seconds: int, folder: Path) -> int:
             # A hang or a crash ends the process, not the turn.
             while (rest := int(until - time.monotonic())) > 0:
                 executions[name] += _slice(name, folder, corpus, TARGETS[name].largest, rest)
+            print(f"{name}: {executions[name]:,} executions so far", flush=True)
     found = sorted(set((folder / "findings").iterdir()) - before)
     for name, number in executions.items():
         print(f"{name:10} {number:12,} executions")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -20,8 +21,11 @@ from world import zipped
 
 from med_mat.card import parse_card
 from med_mat.errors import CardError, ImageError
-from med_mat.images import examine
+from med_mat.images import dropped, examine
 from med_mat.raw.patterns import compile_patterns
+from med_mat.readers import official_split
+from med_mat.regions import coco_pictures, parse_boxes, voc_annotation
+from med_mat.schema import clean_extra
 
 VOLUME = nibabel.Nifti1Image(np.arange(600, dtype=np.int16).reshape(20, 30, 1), np.eye(4)).to_bytes()
 
@@ -129,6 +133,22 @@ def test_patterns_of_a_card_are_checked_with_it(paths: str) -> None:
         assert parse_card(text, "tiny").unread[0].paths == [paths]
 
 
+LONG = 1_000_000
+
+
+def test_long_runs_of_one_character_are_passed_in_one_go() -> None:
+    """Found by reading, not by fuzzing: each of these took hours."""
+    for comment in (b"#" * LONG, b"# #" * LONG):
+        assert dropped(b"P5\n" + comment) == ()
+    assert [block.size for block in dropped(b"P5 #a\r\n#bc\n1 1 255\nx")] == [2, 3]
+    for age in ("0" * LONG + "x", "1" + " " * LONG + "x"):
+        assert clean_extra({"age": age})[0]["age"] is None
+    for word in ("_" * LONG, "train" + "_ " * LONG):
+        with pytest.raises(ValueError, match="does not name a split"):
+            official_split(word)
+    assert official_split("train" + "_ " * LONG + "set") == "train"
+
+
 def test_braces_that_stand_for_more_patterns_than_there_is_memory() -> None:
     with pytest.raises(ValueError, match="more than 10,000 patterns"):
         compile_patterns(["{a,b}" * 60])
@@ -147,3 +167,43 @@ def test_a_run_length_coded_bitmap_that_would_be_filled_byte_by_byte() -> None:
     with pytest.raises(ImageError, match="run-length coded BMP of 3000 x 3000 is over the limit"):
         examine(bitmap(3_000, 3_000))
     assert examine(bitmap(30, 30)).facts.rule == "bmp"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        5,
+        {"images": [], "annotations": [], "categories": [{"id": [1], "name": "x"}]},
+        {"images": [], "annotations": [], "categories": [{"id": 1}]},
+        {"images": [], "categories": [], "annotations": [{"id": 1, "image_id": [], "category_id": {}}]},
+    ],
+)
+def test_documents_of_boxes_that_are_none(document: Any) -> None:
+    with pytest.raises(ImageError, match="COCO"):
+        list(coco_pictures(document))
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e999"])
+def test_sizes_and_boxes_without_end(number: str) -> None:
+    for inner in (f"<size><width>{number}</width><height>1</height></size>", _box(number)):
+        with pytest.raises(ImageError, match="expected a number"):
+            voc_annotation(f"<annotation>{inner}</annotation>".encode(), first=0, inclusive=False)
+    assert parse_boxes(f"[0, 0, 1{'0' * 60}, 1]", "unit") == [None]
+
+
+def _box(number: str) -> str:
+    return f"<object><name>x</name><bndbox>{''.join(f'<{side}>{number}</{side}>' for side in SIDES)}</bndbox></object>"
+
+
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+ENTITIES = [
+    '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]><annotation>&c;</annotation>',
+    '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]><annotation>&a;</annotation>',
+    '<!DOCTYPE x SYSTEM "http://example.org/x.dtd"><annotation/>',
+]
+
+
+@pytest.mark.parametrize("text", ENTITIES)
+def test_entities_in_an_annotation_are_refused(text: str) -> None:
+    with pytest.raises(ImageError, match="document type declaration: refused"):
+        voc_annotation(text.encode(), first=0, inclusive=False)

@@ -62,6 +62,15 @@ def entry(code: int, kind: int, count: int) -> bytes:
     return struct.pack("<HHI", code, kind, count)
 
 
+def pages(number: int) -> bytes:
+    """A TIFF of many pages, all of one and the same pixel."""
+    facts = ((256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 1))
+    directory = struct.pack("<H", len(facts)) + b"".join(entry(code, 4, 1) + struct.pack("<I", n) for code, n in facts)
+    size = len(directory) + 4
+    places = [*(12 + size * page for page in range(1, number)), 0]
+    return b"II*\x00" + struct.pack("<II", 12, 7) + b"".join(directory + struct.pack("<I", place) for place in places)
+
+
 def large(data: bytes) -> bytes:
     for code in (256, 257):
         data = patched(data, entry(code, 4, 1), 8, struct.pack("<I", 60_000))
@@ -144,6 +153,9 @@ BAD: dict[str, tuple[bytes, str]] = {
         "over the limit of 178956970 pixels",
     ),
     "bomb.ppm": (b"P6 60000 60000 255\n" + bytes(50), "over the limit of 178956970 pixels"),
+    "fill.jpg": (b"\xff\xd8" + b"\xff" * 3_000_000, "truncated JPEG"),
+    "blanks.png": (b" " * 3_000_000, "text, no picture"),
+    "pages.tif": (pages(10_001), "more than 10000 pages"),
     "scans.jpg": (scans(101), "101 scans is over the limit of 100"),
     "inflating.dcm": (inflating_dicom(), "more than 1073741824 bytes of content"),
     "endless.dcm": (

@@ -183,6 +183,25 @@ def test_an_archive_that_is_replaced_before_it_is_scanned(place: World) -> None:
 
 
 @linux
+def test_a_file_that_is_larger_than_memory_is_a_loss(place: World) -> None:
+    with (place.raw / "cyst/large.png").open("wb") as stream:
+        stream.truncate(3 << 30)
+    limit = 3 << 30
+    ended = subprocess.run(
+        [COMMAND, *map(str, place.arguments())],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    entry = json.loads((place.out / "manifest.json").read_text(encoding="utf-8"))["sources"]["tiny"]
+    reason = "cannot be read: it needs more memory than there is"
+    assert entry["losses"] == [["cyst/large.png", UNREADABLE, reason]]
+    assert entry["rows"] == len(good())
+
+
+@linux
 def test_a_full_disk_leaves_no_half_file_and_the_next_build_goes_on(tmp_path: Path) -> None:
     place = world(tmp_path)
     names = [f"{label}/{number}.png" for label in ("cyst", "stone") for number in range(12)]
