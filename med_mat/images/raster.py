@@ -32,7 +32,7 @@ _OPENERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
 FORMATS = frozenset(_OPENERS)
 
 # Pillow fills what such a file leaves out byte by byte: a few kilobytes could keep it busy for a minute.
-_MAX_RLE_PIXELS = 1 << 23
+_MAX_RLE_PIXELS = 1 << 22
 
 # Magic number, width, height and, except in bitmaps, the largest value; comments in between. The end of a comment is
 # part of it, so that there is one way only to match.
