@@ -189,8 +189,6 @@ class _Collector:
                 self.note("missing_image", image.key, "a label file names it; it is not in the raw root")
             return
         self.claimed.add(image.path)
-        if sample.mask is not None and not sample.mask.missing:
-            self.claimed.add(sample.mask.path)
         if not known:
             return
         if not labels:

@@ -27,6 +27,81 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """A labelled region given by its outline.
+
+    Attributes:
+        label: The raw label.
+        rings: Points ``(x, y)`` of each ring in pixels of the picture; rings are united.
+        points: What the coordinates are: ``edges`` of the plane, or ``pixels`` that belong to the region.
+    """
+
+    label: str
+    rings: Sequence[Sequence[tuple[float, float]]]
+    points: Literal["edges", "pixels"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLengths:
+    """A labelled region given by runs of pixels.
+
+    Attributes:
+        label: The raw label.
+        runs: As the release writes them.
+        dialect: How it writes them; the dialects of ``med_mat.regions``.
+        width: Width in pixels of the picture that the runs count in.
+        height: Its height.
+    """
+
+    label: str
+    runs: str
+    dialect: Literal["kaggle_columns", "kaggle_rows", "siim_acr"]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryMask:
+    """A file whose pixels are inside or outside of one label.
+
+    Attributes:
+        file: The mask. A file that is not in the raw root is passed on as it is; the index counts it.
+        label: The raw label.
+        threshold: What is above it is inside: for masks saved with loss. None refuses all but two values.
+        inverted: The region is dark on bright.
+        frame: Frame or slice inside the file, from 0.
+    """
+
+    file: RawFile
+    label: str
+    threshold: int | None = None
+    inverted: bool = False
+    frame: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMask:
+    """A file whose pixels' values or colours are labels.
+
+    Attributes:
+        file: The mask, as for ``BinaryMask``.
+        classes: Value, or colour as (red, green, blue), to raw label; None for what is no region. A value that is
+            not named is an error.
+        indices: Values are the numbers of a palette's colours.
+        frame: Frame or slice inside the file, from 0.
+    """
+
+    file: RawFile
+    classes: Mapping[int, str | None] | Mapping[tuple[int, int, int], str | None]
+    indices: bool = False
+    frame: int | None = None
+
+
+Annotation = Region | Outline | RunLengths | BinaryMask | ClassMask
+"""What a loader may say of a part of a picture. Nothing in it opens a file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One picture with its labels, in the release's own words.
 
@@ -42,8 +117,8 @@ class Sample:
         ties: What ties the picture to others of this source beyond its group, such as a lesion where the group is a
             name that other sources know; they share a split too.
         split: The official split, also where the card calls it void.
-        regions: Labelled boxes.
-        mask: The file of a label map that belongs to the picture.
+        regions: Labelled boxes, outlines, run lengths and masks. A source of kind ``detection`` or ``segmentation``
+            may yield a picture without any: it is a negative, and ``labels`` may then bear a label of no finding.
         extra: Facts that identify nobody; keys from ``EXTRA_FIELDS``.
     """
 
@@ -55,6 +130,5 @@ class Sample:
     group: str | None = None
     ties: Sequence[str] = ()
     split: Split | None = None
-    regions: Sequence[Region] = ()
-    mask: RawFile | None = None
+    regions: Sequence[Annotation] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
