@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-    from med_mat.registry import Registry
-
-CORES = os.cpu_count() or 1
+from med_mat.commands import register
+from med_mat.commands.options import (
+    CORES,
+    AllowMissing,
+    AsJson,
+    Cache,
+    Loaders,
+    RawRootOption,
+    Workers,
+    open_registry,
+    plain_console,
+    print_json,
+)
+from med_mat.commands.options import show as show_page
 
 app = typer.Typer(
     help="Med-MAT: public medical imaging datasets as one visual question answering dataset.",
@@ -24,20 +30,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Loaders = Annotated[
-    list[Path] | None, typer.Option("--loaders", help="Folder with more loaders and their cards; may be repeated.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-RawRootOption = Annotated[str, typer.Option("--raw", help="The source's raw root: folder, archive or fsspec URL.")]
-Workers = Annotated[int, typer.Option(min=1, help="Number of processes.")]
-AllowMissing = Annotated[
-    bool,
-    typer.Option("--allow-missing", help="The root is a slice of a download: missing pictures are counted, not odd."),
-]
-Cache = Annotated[
-    Path | None, typer.Option(help="Folder for compressed tars and inner archives, unpacked once; may be deleted.")
-]
 
 
 def main() -> None:
@@ -58,33 +50,6 @@ def main() -> None:
         sys.exit(2)
 
 
-def _registry(loaders: list[Path] | None) -> Registry:
-    from med_mat.registry import registry
-
-    return registry(loaders or ())
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    # Names of files may hold [/b] and :x:, which would be read as markup and emoji.
-    return Console(markup=False, emoji=False)
-
-
-def _show(renderable: RenderableType) -> None:
-    _console().print(renderable)
-
-
-def _print_json(value: Any) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    try:
-        text.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        # JSON has escapes of its own for letters that the terminal's encoding lacks.
-        text = json.dumps(value, indent=1)
-    print(text)
-
-
 @app.command()
 def sources(
     modality: Annotated[str | None, typer.Option(help="Only this modality code, such as ct.")] = None,
@@ -101,11 +66,11 @@ def sources(
     from med_mat.terminal import sources_table
 
     wanted = {"modality": modality, "anatomy": anatomy, "subset": subset, "kind": kind}
-    rows = list_sources(_registry(loaders), {name: value for name, value in wanted.items() if value is not None})
+    rows = list_sources(open_registry(loaders), {name: value for name, value in wanted.items() if value is not None})
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        _show(sources_table(rows))
+        show_page(sources_table(rows))
 
 
 @app.command()
@@ -113,7 +78,7 @@ def show(slug: Annotated[str, typer.Argument(help="The source.")], loaders: Load
     """Print a source's card."""
     from med_mat.terminal import card_page
 
-    _show(card_page(_registry(loaders)[slug].card))
+    show_page(card_page(open_registry(loaders)[slug].card))
 
 
 @app.command()
@@ -135,15 +100,15 @@ def index(
     from med_mat.index import index_source
     from med_mat.raw import RawRoot
 
-    found = index_source(_registry(loaders)[slug], RawRoot.open(raw, cache=cache), allow_missing=allow_missing)
+    found = index_source(open_registry(loaders)[slug], RawRoot.open(raw, cache=cache), allow_missing=allow_missing)
     if out is not None:
         write_table(out, found.table)
     if as_json:
-        _print_json(found.as_dict())
+        print_json(found.as_dict())
     else:
         from med_mat.terminal import index_report
 
-        _show(index_report(found, allow_missing=allow_missing))
+        show_page(index_report(found, allow_missing=allow_missing))
     raise typer.Exit(found.exit_code)
 
 
@@ -168,10 +133,10 @@ def build(
     from med_mat.build import build as run_build
     from med_mat.terminal import BuildProgress, build_report
 
-    console = _console()
+    console = plain_console()
     with BuildProgress(console) as progress:
         result = run_build(
-            _registry(loaders),
+            open_registry(loaders),
             raw,
             out,
             slugs=slugs or (),
@@ -199,7 +164,7 @@ def preview(
     from med_mat.raw import RawRoot
 
     root = RawRoot.open(raw, cache=cache)
-    found = index_source(_registry(loaders)[slug], root, allow_missing=True)
+    found = index_source(open_registry(loaders)[slug], root, allow_missing=True)
     sheet = preview_index(found, root, per_label=per_label)
     sheet.save(out)
     print(f"{out}: {found.found.total} pictures, {len(found.found.by_label)} labels")
@@ -214,7 +179,7 @@ def inspect(
     """Show what would be published of a file, by which rule, and which metadata would not."""
     from med_mat.inspection import inspect_file, render
 
-    _show(render(inspect_file(file, out, frame)))
+    show_page(render(inspect_file(file, out, frame)))
 
 
 @app.command()
@@ -227,4 +192,7 @@ def demo(
     """Draw phantoms in the layouts of five sources, build them, load them, and show rows. Needs no download."""
     from med_mat.demo import run_demo
 
-    run_demo(raw, out, sheet, workers, _console())
+    run_demo(raw, out, sheet, workers, plain_console())
+
+
+register(app)
