@@ -33,6 +33,13 @@ class ImageError(MedMatError):
     """A file does not decode, or holds no picture that may be published."""
 
 
+class DependencyError(MedMatError):
+    """A library that only some formats need is not installed.
+
+    It says nothing of the file, so work stops rather than list the file as unreadable.
+    """
+
+
 class RawChangedError(MedMatError):
     """A raw file differs from what the scan saw."""
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from med_mat.engine import run
-from med_mat.errors import MedMatError
+from med_mat.errors import DependencyError, MedMatError
 from med_mat.files import write_table
 from med_mat.raw import RawRoot
 from med_mat.schema import SCAN
@@ -72,6 +72,8 @@ def _look_at(raw: RawRoot, picture: Picture) -> dict[str, Any]:
         return {**line, "error": f"cannot be read: {error.strerror or type(error).__name__}"}
     except MemoryError:
         return {**line, "error": "cannot be read: it needs more memory than there is"}
+    except DependencyError:
+        raise
     except MedMatError as error:
         # Where the root lies is no part of the reason: equal builds have equal manifests.
         return {**line, "error": str(error).removeprefix(f"{raw.location}: ")}

@@ -40,7 +40,7 @@ from pydicom.uid import (
 )
 
 from med_mat.errors import ImageError
-from med_mat.images import flatten, intensity
+from med_mat.images import flatten, intensity, jpeg
 from med_mat.images.facts import Block, Prepared
 from med_mat.images.guard import check_size, decoding, pick_frame, silenced
 
@@ -227,13 +227,26 @@ def _stored(dataset: Dataset, frame: int) -> npt.NDArray[Any]:
     """Values of one frame as they are stored, (rows, columns) or (rows, columns, 3); YBR already made RGB."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
-        raise ImageError("a DICOM file of 12-bit lossy JPEG, which no decoder at hand reads: convert it first")
+        return _twelve_bits(dataset, frame)
     if syntax.is_compressed and syntax not in _DECODERS:
         raise ImageError(f"a DICOM file of transfer syntax {syntax.name}, which is not read: convert it first")
     if syntax in (JPEG2000, JPEG2000Lossless):
         _check_boxes(get_frame(dataset.PixelData, frame, number_of_frames=_frames(dataset)))
     with silenced() if _DECODERS.get(syntax) == "gdcm" else nullcontext():
         return pixel_array(dataset, index=frame, decoding_plugin=_DECODERS.get(syntax, ""))
+
+
+def _twelve_bits(dataset: Dataset, frame: int) -> npt.NDArray[np.int32]:
+    """Values of a frame of lossy JPEG of more than 8 bits, which pydicom leaves to decoders that it does not trust."""
+    data = get_frame(dataset.PixelData, frame, number_of_frames=_frames(dataset))
+    values = jpeg.twelve_bits(data).astype(np.int32)
+    if values.shape[:2] != (dataset.Rows, dataset.Columns):
+        raise ImageError(
+            f"a DICOM file of {dataset.Columns} x {dataset.Rows} whose JPEG data is {values.shape[1]} x "
+            f"{values.shape[0]}"
+        )
+    sign = 1 << int(dataset.BitsStored) - 1
+    return (values ^ sign) - sign if dataset.PixelRepresentation else values
 
 
 def _check_boxes(frame: bytes) -> None:

@@ -13,7 +13,7 @@ class Facts:
 
     Attributes:
         format: Format of the raw file by content: ``JPEG``, ``PNG``, ``TIFF``, ``BMP``, ``GIF``, ``PPM``,
-            ``WEBP``, ``JPEG2000``, ``DICOM`` or ``NIFTI``.
+            ``WEBP``, ``JPEG2000``, ``DICOM``, ``NIFTI`` or ``VIDEO``.
         mode: Pillow mode of the published picture: ``1``, ``L``, ``LA``, ``P``, ``RGB`` or ``RGBA``. ``LA``
             and ``RGBA`` are opaque; with ``1`` and ``P`` they occur only in PNG files that are passed
             through.

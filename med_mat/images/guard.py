@@ -8,9 +8,11 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from med_mat.errors import ImageError
+from med_mat.errors import DependencyError, ImageError
 
 # What these libraries say of odd files belongs in an application's log; without a handler of its own it would go to
 # standard error.
@@ -38,7 +40,7 @@ def decoding(what: str) -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except ImageError:
+        except (DependencyError, ImageError):
             raise
         except MemoryError as error:
             raise ImageError(f"damaged {what} file: it asks for more memory than there is") from error
@@ -46,6 +48,25 @@ def decoding(what: str) -> Iterator[None]:
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageError(f"damaged {what} file: {reason}") from error
+
+
+def optional(module: str, extra: str, what: str) -> Any:
+    """Import a library that only a rare format needs.
+
+    Args:
+        module: Its name in Python.
+        extra: The extra of this package that brings it.
+        what: What it is needed for.
+
+    Raises:
+        DependencyError: It is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise DependencyError(
+            f"{what} needs the library {module!r}, which is not installed: pip install 'med-mat[{extra}]'"
+        ) from error
 
 
 _STDERR = threading.Lock()

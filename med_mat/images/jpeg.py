@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from med_mat.errors import ImageError
-from med_mat.images import exif, flatten, icc
+from med_mat.images import exif, flatten, icc, intensity
 from med_mat.images.facts import Block, Prepared
-from med_mat.images.guard import check_size, decoding
+from med_mat.images.guard import check_size, decoding, optional
 
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _JPEG_LS = 0xF7
@@ -25,6 +27,9 @@ _APP0, _APP1, _APP2, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame; the others are tables
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _SHOWN_BY_BROWSERS = frozenset((0xC0, 0xC1, 0xC2))  # baseline, extended and progressive Huffman
+
+_DEEP_BITS = 12
+_DEEP_PROCESSES = frozenset((0xC1, 0xC2))  # extended and progressive Huffman
 
 _MARKER = re.compile(rb"\xff([\x01-\xfe])")  # of fill bytes before it the last is taken: a run costs one pass
 _SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -79,6 +84,8 @@ def prepare(data: bytes) -> Prepared:
         ImageError: Truncated, damaged, too large, or of a kind that no decoder at hand reads.
     """
     stripped = strip(data)
+    if stripped.bits == _DEEP_BITS and stripped.process in _DEEP_PROCESSES:
+        return _prepare_deep(stripped)
     if stripped.process not in _SHOWN_BY_BROWSERS or stripped.bits != 8:
         return Prepared("JPEG", "jpeg-rare", image=flatten.to_published(_decode_rare(stripped)))
     if stripped.channels == 4:
@@ -87,6 +94,48 @@ def prepare(data: bytes) -> Prepared:
         image = exif.upright(decode(stripped.data), stripped.orientation)
         return Prepared("JPEG", "jpeg-rotated", image=flatten.clear_info(image), icc=stripped.icc)
     return Prepared("JPEG", "jpeg", encoded=stripped.data)
+
+
+def twelve_bits(data: bytes) -> npt.NDArray[np.uint16]:
+    """Decode lossy JPEG of 12 bits per sample, as DICOM and old scanners have it.
+
+    Args:
+        data: The whole JPEG file.
+
+    Returns:
+        Shape (H, W), or (H, W, 3) for colours; values 0 to 4095.
+
+    Raises:
+        ImageError: Truncated, damaged, or another kind of JPEG.
+        DependencyError: The extra ``formats`` is not installed.
+    """
+    stripped = strip(data)
+    if stripped.bits != _DEEP_BITS or stripped.process not in _DEEP_PROCESSES:
+        raise ImageError(
+            f"a JPEG file of frame type SOF{stripped.process - 0xC0} and {stripped.bits} bits per sample; expected "
+            "lossy coding of 12 bits"
+        )
+    return _decode_deep(stripped)
+
+
+def _decode_deep(stripped: Stripped) -> npt.NDArray[np.uint16]:
+    if stripped.channels == 4:
+        raise ImageError("a JPEG file of four ink channels and 12 bits, which is not read: convert it to PNG first")
+    codecs = optional("imagecodecs", "formats", "a JPEG file of 12 bits per sample")
+    with decoding("JPEG"):
+        values: npt.NDArray[np.uint16] = codecs.jpeg8_decode(stripped.data)
+    return values
+
+
+def _prepare_deep(stripped: Stripped) -> Prepared:
+    values = _decode_deep(stripped)
+    if values.ndim == 2:
+        image, rule = flatten.from_array(intensity.to_8bit(values)), "jpeg-deep"
+    else:
+        image, rule = flatten.from_array((values >> _DEEP_BITS - 8).astype(np.uint8)), "jpeg-deep-colour"
+    if stripped.orientation != 1:
+        image = flatten.clear_info(exif.upright(image, stripped.orientation))
+    return Prepared("JPEG", rule, image=image)
 
 
 def decode(data: bytes) -> Image.Image:

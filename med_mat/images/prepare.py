@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from med_mat.images import dicom, formats, jpeg, nifti, png, raster, tiff
+from med_mat.images import dicom, formats, jpeg, nifti, png, raster, tiff, video
 from med_mat.images.facts import Block, Prepared
 from med_mat.images.guard import decoding, pick_frame
 
@@ -26,6 +26,8 @@ def prepare(data: bytes, frame: int | None) -> Prepared:
             return dicom.prepare(data, frame)
         if form in ("NIFTI", "GZIP"):
             return nifti.prepare(data, frame)
+        if form == "VIDEO":
+            return video.prepare(data, frame)
         return raster.prepare(data, form, frame)
 
 
@@ -57,6 +59,8 @@ def count(data: bytes) -> int:
             return dicom.count(data)
         if form in ("NIFTI", "GZIP"):
             return nifti.count(data)
+        if form == "VIDEO":
+            return video.count(data)
         return raster.count(data, form)
 
 
@@ -78,4 +82,6 @@ def metadata(data: bytes) -> tuple[Block, ...]:
             return dicom.metadata(data)
         if form in ("NIFTI", "GZIP"):
             return nifti.metadata(data)
+        if form == "VIDEO":
+            return video.metadata(data)
         return raster.metadata(data, form)

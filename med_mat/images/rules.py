@@ -12,6 +12,8 @@ RULES: Mapping[str, str] = {
     "jpeg-rotated": "The EXIF orientation is not upright: decoded, turned, written as PNG.",
     "jpeg-cmyk": "Four ink channels, which readers show in different ways: converted to RGB, written as PNG.",
     "jpeg-rare": "A coding that browsers do not show (arithmetic, lossless): decoded, written as PNG.",
+    "jpeg-deep": _DEEP,
+    "jpeg-deep-colour": "Colour of 12 bits: the high 8 bits of each sample.",
     "png": "Passed through: metadata dropped, compressed pixels untouched.",
     "png-rotated": "The EXIF orientation is not upright: decoded, turned, written anew.",
     "png-transparent": "Some pixels are transparent: laid on white, written anew without alpha.",
@@ -35,5 +37,6 @@ RULES: Mapping[str, str] = {
     "dicom-palette": "Palette looked up.",
     "nifti": "Axial slice of the volume turned to its closest canonical axes, patient's right on the left; the "
     "0.5th to the 99.5th percentile of the volume fill 0..255.",
+    "video": "One frame, counted as shown, turned as its container asks, written as PNG.",
 }
 """Name of a rule (``Facts.rule``) to one or two sentences. ``docs/images.md`` gives the reasons."""

@@ -37,6 +37,7 @@ from med_mat.images import dropped, examine, frame_count, pixels, publish
         (b"\x00\x00\x00\x18ftypmp42" + bytes(99), "video"),
         (b"RIFF\x00\x00\x00\x00AVI LIST", "video"),
         (b"\x1aE\xdf\xa3" + bytes(99), "video"),
+        (b"\x00\x00\x00\x18ftypheic" + bytes(99), "HEIF or AVIF"),
         (b'{"error": "not found"}', "text"),
         (b"\x7fELF\x02\x01\x01" + bytes(99), "starts with 7f 45 4c 46"),
     ],

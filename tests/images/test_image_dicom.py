@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import pydicom
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from pictures import colours, decoded, dicom, gradient, percentile_range, stretched
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
+from scipy import ndimage
 
 from med_mat.errors import ImageError
 from med_mat.images import examine, frame_count, pixels, publish
@@ -317,13 +320,52 @@ def test_a_preamble_that_looks_like_tiff_is_still_dicom() -> None:
     [
         ("rtplan.dcm", "no picture"),
         ("test-SR.dcm", "no picture"),
-        ("JPEG-lossy.dcm", "12-bit"),
         ("MR_truncated.dcm", "less than expected"),
     ],
 )
 def test_files_that_show_nothing_say_why(name: str, reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
         examine(sample(name))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_lossy_jpeg_of_twelve_bits(signed: bool) -> None:
+    dataset = pydicom.dcmread(io.BytesIO(sample("JPEG-lossy.dcm")))
+    y, x = np.mgrid[0:80, 0:120]
+    values = (2000 + 1500 * np.sin(x / 11) * np.cos(y / 17)).astype(np.int32)
+    coded = ((values - 2000) & 0xFFF if signed else values).astype(np.uint16)
+    dataset.Rows, dataset.Columns, dataset.NumberOfFrames = 80, 120, 2
+    dataset.PixelRepresentation = int(signed)
+    dataset.WindowCenter, dataset.WindowWidth = (0 if signed else 2000), 4001
+    dataset.PixelData = encapsulate(
+        [
+            imagecodecs.jpeg8_encode(coded, level=100, bitspersample=12),
+            imagecodecs.jpeg8_encode(coded[::-1].copy(), level=100, bitspersample=12),
+        ]
+    )
+    stored = io.BytesIO()
+    dataset.save_as(stored)
+    expected = np.clip((values - 2000) / 4000 * 255 + 127.5, 0, 255)
+    # Where a signed value passes zero its code jumps over the whole range, which no lossy coding follows.
+    calm = np.abs(values - 2000) > 600 if signed else np.full(values.shape, True)
+    calm = ndimage.binary_erosion(calm, iterations=8 if signed else 0) if signed else calm
+    for frame, flipped in ((0, expected), (1, expected[::-1])):
+        off = np.abs(shown(stored.getvalue(), frame=frame) - flipped)
+        assert off[calm if frame == 0 else calm[::-1]].max() <= 1
+
+
+def test_the_published_sample_of_lossy_jpeg_of_twelve_bits() -> None:
+    facts = examine(sample("JPEG-lossy.dcm")).facts
+    assert (facts.width, facts.height, facts.rule) == (256, 1024, "dicom-range")
+
+
+def test_lossy_jpeg_of_another_size_than_the_header_is_damage() -> None:
+    dataset = pydicom.dcmread(io.BytesIO(sample("JPEG-lossy.dcm")))
+    dataset.Rows = 512
+    stored = io.BytesIO()
+    dataset.save_as(stored)
+    with pytest.raises(ImageError, match="256 x 512 whose JPEG data is 256 x 1024"):
+        examine(stored.getvalue())
 
 
 def test_unread_transfer_syntaxes_and_interpretations_are_named() -> None:

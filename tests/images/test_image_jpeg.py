@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import pydicom
@@ -16,7 +18,7 @@ from PIL import Image, ImageCms
 from pydicom.data import get_testdata_file
 from pydicom.encaps import generate_frames
 
-from med_mat.errors import ImageError
+from med_mat.errors import DependencyError, ImageError
 from med_mat.images import dropped, examine, pixels, publish
 
 KINDS = {
@@ -157,6 +159,11 @@ def frame_of(name: str) -> bytes:
     return next(generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1))
 
 
+def deep(values: np.ndarray, **options: str) -> bytes:
+    encoded: bytes = imagecodecs.jpeg8_encode(values, level=100, bitspersample=12, **options)
+    return encoded
+
+
 def test_lossless_jpeg_which_no_browser_shows_becomes_png() -> None:
     data = frame_of("SC_rgb_jpeg_gdcm.dcm")
     facts = examine(data).facts
@@ -165,11 +172,39 @@ def test_lossless_jpeg_which_no_browser_shows_becomes_png() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("JPEG-lossy.dcm", "12 bits"), ("MR_small_jpeg_ls_lossless.dcm", "JPEG-LS")]
+    ("encoded", "reason"),
+    [
+        (frame_of("MR_small_jpeg_ls_lossless.dcm"), "JPEG-LS"),
+        (deep(np.zeros((16, 16, 4), np.uint16), colorspace="CMYK", outcolorspace="CMYK"), "four ink channels"),
+    ],
 )
-def test_kinds_that_are_not_read_say_so(name: str, reason: str) -> None:
+def test_kinds_that_are_not_read_say_so(encoded: bytes, reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
-        examine(frame_of(name))
+        examine(encoded)
+
+
+def test_twelve_bits_of_gray_follow_the_intensity_rule() -> None:
+    y, x = np.mgrid[0:64, 0:48]
+    values = (2000 + 1800 * np.sin(x / 9) * np.cos(y / 14)).astype(np.uint16)
+    data = deep(values)
+    facts = examine(data).facts
+    assert (facts.rule, facts.mode, facts.passed_through) == ("jpeg-deep", "L", False)
+    low, high = np.percentile(values, (0.5, 99.5), method="nearest")
+    expected = np.clip((values - float(low)) * 255 / (float(high) - float(low)), 0, 255)
+    assert np.abs(decoded(publish(data))[..., 0] - expected).max() <= 1
+
+
+def test_twelve_bits_of_colour_lose_the_low_four() -> None:
+    values = np.full((32, 32, 3), (4000, 1600, 480), np.uint16)
+    data = deep(values)
+    assert examine(data).facts.rule == "jpeg-deep-colour"
+    assert np.abs(decoded(publish(data)).astype(int) - (values >> 4)).max() <= 1
+
+
+def test_without_the_extra_twelve_bits_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(DependencyError, match=r"med-mat\[formats\]"):
+        examine(deep(np.zeros((16, 16), np.uint16)))
 
 
 @settings(max_examples=60, deadline=None)
