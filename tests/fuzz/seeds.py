@@ -7,10 +7,13 @@ import io
 import json
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import cv2
+import imagecodecs
 import nibabel
 import numpy as np
 import openpyxl
@@ -28,6 +31,7 @@ LARGEST = 60_000  # bytes; mutation of larger files mostly hits pixels
 
 def jpegs() -> Iterator[bytes]:
     plain = encoded(colours(), "JPEG")
+    yield imagecodecs.jpeg8_encode(gradient().astype(np.uint16) << 4, level=90, bitspersample=12)
     yield plain
     yield encoded(gradient(), "JPEG", progressive=True)
     yield encoded(Image.fromarray(colours()).convert("CMYK"), "JPEG")
@@ -97,6 +101,19 @@ def niftis() -> Iterator[bytes]:
             data = kind(array, np.diag([-1, 1, 2, 1])).to_bytes()
             yield data
             yield gzip.compress(data, mtime=0)
+
+
+def films() -> Iterator[bytes]:
+    frames = [np.full((16, 24, 3), (9 * number, 60, 200), np.uint8) for number in range(4)]
+    kinds = {"avi": "MJPG", "mp4": "mp4v", "mkv": "FFV1", "webm": "VP80", "mov": "png ", "mpg": "PIM1"}
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix, code in kinds.items():
+            path = Path(folder) / f"film.{suffix}"
+            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*code), 25, (24, 16))
+            for frame in frames:
+                writer.write(frame)
+            writer.release()
+            yield path.read_bytes()
 
 
 def archives() -> Iterator[bytes]:

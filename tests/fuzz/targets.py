@@ -288,6 +288,7 @@ TARGETS: dict[str, Target] = {
     "raster": Target(image, seeds.rasters, 8_192),
     "dicom": Target(image, seeds.dicoms, seeds.LARGEST),
     "nifti": Target(image, seeds.niftis, 4_096),
+    "film": Target(image, seeds.films, 8_192),
     "archive": Target(archive, seeds.archives, 16_384),
     "table": Target(table, seeds.tables, 2_048),
     "workbook": Target(workbook, seeds.workbooks, 8_192),
