@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from io import BytesIO
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,10 @@ class _Film:
 
     def __init__(self, data: bytes) -> None:
         self._cv2 = optional("cv2", "formats", "a video file")
-        self._data = data
+        # A file, for OpenCV ends the process over some damaged films that it is given in memory.
+        self._file = NamedTemporaryFile(prefix="med-mat-film-")  # noqa: SIM115 - it lives as long as the film
+        self._file.write(data)
+        self._file.flush()
         self._rewind()
         get = self._capture.get
         width, height = int(get(self._cv2.CAP_PROP_FRAME_WIDTH)), int(get(self._cv2.CAP_PROP_FRAME_HEIGHT))
@@ -75,7 +78,8 @@ class _Film:
     def _rewind(self) -> None:
         cv2 = self._cv2
         with silenced():
-            self._capture: Any = cv2.VideoCapture(BytesIO(self._data), cv2.CAP_FFMPEG, [])
+            # One thread: those of FFmpeg print when they like.
+            self._capture: Any = cv2.VideoCapture(self._file.name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not self._capture.isOpened():
             raise ImageError("damaged video file, or one without a video stream that is read")
         self._next = 0
@@ -88,8 +92,9 @@ class _Film:
                 self._next += 1
             good, pixels = self._capture.read()
         if not good:
+            before, self._next = self._next, self.frames
             raise ImageError(
-                f"damaged video file: frame {frame} of {self.frames} does not decode, {self._next} before it do"
+                f"damaged video file: frame {frame} of {self.frames} does not decode, {before} before it do"
             )
         self._next += 1
         return Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))

@@ -207,3 +207,27 @@ ENTITIES = [
 def test_entities_in_an_annotation_are_refused(text: str) -> None:
     with pytest.raises(ImageError, match="document type declaration: refused"):
         voc_annotation(text.encode(), first=0, inclusive=False)
+
+
+# A film whose first list ends early: OpenCV ended the process when it was given this in memory.
+SHORT_FILM = bytes.fromhex(
+    "52494646d6190000415649204c495354ec1100206864726c617669680000409c0000201c000000ffffffffffff000000"
+    "000000010000000004000000d1000000ffffffff00000000000000001881a94dbb8b53ab1684409c0000201c000000ff"
+    "ffff9b74ba4d8b"
+)
+# A film whose first frame does not decode, and is shown all the same when it is asked for a second time.
+SHY_FILM = bytes.fromhex(
+    "000001ba2100010001c332e0e0e6000001e000ba3100037bb11100035f91000001b301801013ffffe000000001b80008"
+    "4000000100000ffff8000001011b880000018a022a"
+)
+
+
+def test_a_film_that_ends_in_its_header_is_damaged() -> None:
+    with pytest.raises(ImageError, match="damaged video"):
+        examine(SHORT_FILM)
+
+
+def test_a_frame_that_does_not_decode_never_does() -> None:
+    for _ in range(3):
+        with pytest.raises(ImageError, match="frame 0 of 1 does not decode"):
+            examine(SHY_FILM)
