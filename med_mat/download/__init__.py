@@ -1,0 +1,1 @@
+"""Gets official downloads, each through its platform's own way."""
