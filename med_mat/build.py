@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +19,25 @@ from med_mat.card import Card
 from med_mat.configs import Config, configs, shard_path
 from med_mat.dataset_card import dataset_card
 from med_mat.encode import ShardRecord, ShardUnit, encode_shard, finished, row_schema, shard_digest
-from med_mat.engine import run
+from med_mat.engine import Engine, processes
 from med_mat.errors import CardError, LayoutError, MedMatError
-from med_mat.files import remove_partials, replacing, write_json, write_table, write_text
+from med_mat.files import (
+    is_local,
+    place_of,
+    read_table,
+    remove_partials,
+    replacing,
+    write_json,
+    write_table,
+    write_text,
+)
 from med_mat.hashing import MAX_SALT_BYTES
 from med_mat.index import Index, Oddity, index_source
 from med_mat.manifest import build_manifest
-from med_mat.plan import SHARD_BYTES, SPLITS, Input, SourcePlan, plan
+from med_mat.plan import INDEX_COLUMNS, SCAN_COLUMNS, SHARD_BYTES, SPLITS, Input, SourcePlan, plan
 from med_mat.raw import RawRoot
 from med_mat.registry import Registry, Source
-from med_mat.scan import scan
+from med_mat.scan import region_rules, scan
 
 WORK = ".med-mat"
 """Folder inside a build for indexes, scans and plans; nothing in it is published."""
@@ -101,20 +112,25 @@ class BuildResult:
 
 
 def raw_location(raw: Path, card: Card) -> Path | None:
-    """Finds a source's raw root in a folder of raw roots: a folder or an archive of its name."""
-    for name in (card.raw_slug, *(f"{card.raw_slug}{suffix}" for suffix in ARCHIVES)):
-        if (raw / name).exists():
-            return raw / name
+    """Finds a source's raw root in a folder of raw roots: a folder or an archive of its name.
+
+    One of its own name wins over that of the source whose download it reads.
+    """
+    for slug in dict.fromkeys((card.slug, card.raw_slug)):
+        for name in (slug, *(f"{slug}{suffix}" for suffix in ARCHIVES)):
+            if (raw / name).exists():
+                return raw / name
     return None
 
 
 def build(
     registry: Registry,
-    raw: Path,
-    out: Path,
+    raw: str | os.PathLike[str],
+    out: str | os.PathLike[str],
     *,
     slugs: Sequence[str] = (),
     workers: int = 1,
+    engine: Engine | None = None,
     salt: bytes = b"",
     shard_bytes: int = SHARD_BYTES,
     cache: Path | None = None,
@@ -127,10 +143,11 @@ def build(
 
     Args:
         registry: All sources.
-        raw: Folder with a raw root per source, named by slug (or by ``download_of``).
-        out: The folder to build.
+        raw: Folder or fsspec URL with a raw root per source, named by slug (or by ``download_of``).
+        out: The folder to build, or its fsspec URL; there only builds started on this machine are kept apart.
         slugs: Sources to build; all whose raw root is there if empty.
-        workers: Number of processes.
+        workers: Number of processes of this machine.
+        engine: Spreads scan and encode in their stead; raw roots and ``out`` must lie where all its machines see them.
         salt: Secret for hashed groups and private keys.
         shard_bytes: Aim for the size of a shard.
         cache: Where compressed tars and archives within archives are unpacked.
@@ -143,15 +160,28 @@ def build(
         MedMatError: If the salt is too long, or another build is writing into the folder.
         KeyError: If a slug is unknown.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / WORK).mkdir(exist_ok=True)
+    spread = engine or processes(workers)
+    place = place_of(out)
+    if is_local(place):
+        place = place.absolute()  # workers stand elsewhere
+        (place / WORK).mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(out / WORK / "lock", timeout=0):
-            return _build(registry, raw, out, slugs, workers, salt, shard_bytes, cache, progress or _Silent())
+        with FileLock(_lock_file(place), timeout=0):
+            return _build(
+                registry, place_of(raw), place, slugs, spread, salt, shard_bytes, cache, progress or _Silent()
+            )
     except Timeout as error:
         raise MedMatError(
             f"{out}: another build is writing into this folder; wait for it, or choose another"
         ) from error
+
+
+def _lock_file(out: Path) -> Path:
+    if is_local(out):
+        return out / WORK / "lock"
+    # An object store has no locks.
+    name = hashlib.blake2b(str(out).encode(), digest_size=16).hexdigest()
+    return Path(tempfile.gettempdir()) / f"med-mat-{name}.lock"
 
 
 def _build(
@@ -159,7 +189,7 @@ def _build(
     raw: Path,
     out: Path,
     slugs: Sequence[str],
-    workers: int,
+    engine: Engine,
     salt: bytes,
     shard_bytes: int,
     cache: Path | None,
@@ -177,7 +207,7 @@ def _build(
         result = results[source.slug] = SourceResult(source.slug)
         try:
             _refuse_unsalted(source.card, salt)
-            root = RawRoot.open(location, cache=cache)
+            root = RawRoot.open(location if is_local(location) else str(location), cache=cache)
             result.index = index_source(source, root, allow_missing=True)
             _refuse_unknown_labels(result.index)
             _refuse_vanished(result.index, _summary_file(work, source.slug))
@@ -187,7 +217,14 @@ def _build(
             continue
         roots[source.slug] = root
         progress.start(f"scan {source.slug}", result.index.table.num_rows)
-        scan(root, result.index.table, _scan_file(work, source.slug), workers=workers, progress=progress.advance)
+        scan(
+            root,
+            result.index.table,
+            _scan_file(work, source.slug),
+            rules=region_rules(source.card),
+            engine=engine,
+            progress=progress.advance,
+        )
         # After the scan: a build that is stopped in it leaves an older index with the scan that belongs to it.
         write_json(_summary_file(work, source.slug), result.index.as_dict())
         write_table(work / "index" / f"{source.slug}.parquet", result.index.table)
@@ -198,7 +235,7 @@ def _build(
     units = {
         source_plan.card.slug: _shard_units(source_plan, out, roots.get(source_plan.card.slug)) for source_plan in plans
     }
-    records = _encode(units, results, workers, progress)
+    records = _encode(units, results, engine, progress)
     _remove_old(out, units)
     return _finish(registry, out, plans, results, records)
 
@@ -272,7 +309,7 @@ def _inputs(registry: Registry, work: Path) -> Iterator[Input]:
     for source in registry:
         index, scanned = work / "index" / f"{source.slug}.parquet", _scan_file(work, source.slug)
         if index.is_file() and scanned.is_file():
-            yield Input(source.card, pq.read_table(index), pq.read_table(scanned))
+            yield Input(source.card, read_table(index, INDEX_COLUMNS), read_table(scanned, SCAN_COLUMNS))
 
 
 def _shard_units(source_plan: SourcePlan, out: Path, root: RawRoot | None) -> list[ShardUnit]:
@@ -300,13 +337,14 @@ def _shard_units(source_plan: SourcePlan, out: Path, root: RawRoot | None) -> li
                         record=out / WORK / "shards" / f"{name}.json",
                         digest=shard_digest(rows),
                         schema=schema,
+                        rules=region_rules(source_plan.card),
                     )
                 )
     return units
 
 
 def _encode(
-    units: dict[str, list[ShardUnit]], results: dict[str, SourceResult], workers: int, progress: Progress
+    units: dict[str, list[ShardUnit]], results: dict[str, SourceResult], engine: Engine, progress: Progress
 ) -> dict[Path, ShardRecord]:
     records = {}
     fresh: list[ShardUnit] = []
@@ -327,7 +365,7 @@ def _encode(
             else:
                 fresh.append(unit)
     progress.start("encode", sum(unit.rows for unit in fresh))
-    for unit, record in run(encode_shard, fresh, workers):
+    for unit, record in engine(encode_shard, fresh):
         records[unit.out] = record
         results[slug_of[unit.out]].written += 1
         progress.advance(unit.rows)
@@ -341,8 +379,8 @@ def _remove_old(out: Path, units: dict[str, list[ShardUnit]]) -> None:
             path.unlink()
             (out / WORK / "shards" / path.relative_to(out)).with_suffix(".parquet.json").unlink(missing_ok=True)
     for folder in (out / "data").glob("*/"):
-        if not any(folder.iterdir()):
-            shutil.rmtree(folder)
+        if is_local(folder) and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _finish(

@@ -6,16 +6,33 @@ import re
 import reprlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import unquote
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from med_mat.errors import CardError
+from med_mat.raw.names import member_path
 from med_mat.raw.patterns import compile_patterns
 from med_mat.vocabulary import Kind, Redistribution, load_yaml, subsets, vocabulary
 
 Access = Literal["open", "login", "request-form", "competition-rules", "credentialed"]
+Platform = Literal[
+    "dataverse",
+    "figshare",
+    "github",
+    "github_release",
+    "huggingface",
+    "kaggle",
+    "kaggle_competition",
+    "manual",
+    "mendeley",
+    "physionet",
+    "url",
+    "zenodo",
+]
 OfficialSplits = Literal["kept", "void", "none"]
+DrawnOn = Literal["displayed", "stored"]
 PathIds = Literal["plain", "pseudonymous", "private"]
 DefectKind = Literal[
     "contradiction",
@@ -25,7 +42,9 @@ DefectKind = Literal[
     "extra",
     "key_clash",
     "missing_image",
+    "missing_mask",
     "no_label",
+    "region",
     "skipped_file",
     "unread_file",
     "unreadable_image",
@@ -35,6 +54,21 @@ DefectKind = Literal[
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 2
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_PLACE_IDS = {
+    "dataverse": r"10[.]\d+/\S+",
+    "figshare": r"\d+",
+    "github": r"[\w.-]+/[\w.-]+",
+    "github_release": r"[\w.-]+/[\w.-]+@\S+",
+    "huggingface": r"[\w.-]+/[\w.-]+",
+    "kaggle": r"[\w.-]+/[\w.-]+",
+    "kaggle_competition": r"[a-z0-9-]+",
+    "mendeley": r"[a-z0-9]{10}/\d+",
+    "physionet": r"[a-z0-9-]+/[\d.]+",
+    "zenodo": r"\d+",
+}
+MOST_REGION_LABELS = 255
+"""Values of an 8-bit label map beside that of the background."""
+
 _CLEAN_LABEL = re.compile(r"[^\s;|]+( [^\s;|]+)*")
 
 
@@ -86,14 +120,98 @@ class Licence(_Model):
     evidence: Line
 
 
+class PlaceFile(_Model):
+    """A file that a place offers; where a card gives a bare text, that is its name.
+
+    ``name`` is the path below the raw root. ``url`` is where it is, for places of plain addresses. Checksums and
+    ``bytes`` are those that the owner publishes, or that somebody who has the file has measured.
+    """
+
+    name: Line
+    url: Annotated[Line, Field(pattern=r"^https?://[^\s/]+/\S+$")] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    bytes: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and "name" not in value and isinstance(value.get("url"), str):
+            return {**value, "name": unquote(value["url"].split("?")[0].rstrip("/").rpartition("/")[2])}
+        return value
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        if member_path(self.name)[1] is not None or "\\" in self.name:
+            raise ValueError(f"{self.name!r} is not a path below the raw root")
+        return self
+
+
+class Place(_Model):
+    """One place that offers the official download, or a part of it.
+
+    ``id`` is what the platform calls it: ``owner/name`` (Kaggle, GitHub, Hugging Face), ``owner/name@tag``
+    (a release on GitHub), the name of a competition, the number of a record (Zenodo, figshare), a DOI (Dataverse),
+    ``id/version`` (Mendeley Data, PhysioNet). ``files`` are those that are needed; all if left out. ``steps`` say
+    what a person does where no program may. ``size_bytes`` is what is known of the size, rounded.
+
+    A place with ``alternative`` stands in for the last one before it that has none; the others make up the
+    download together.
+    """
+
+    platform: Platform
+    id: Line | None = None
+    url: Annotated[Line, Field(pattern=r"^https?://\S+$")] | None = None
+    files: list[PlaceFile] = []
+    steps: list[Line] = []
+    size_bytes: int | None = Field(default=None, ge=1)
+    alternative: bool = False
+    note: Line | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        pattern = _PLACE_IDS.get(self.platform)
+        if pattern is not None and (self.id is None or not re.fullmatch(pattern, self.id)):
+            raise ValueError(f"platform {self.platform}: id must match {pattern}; found {self.id!r}")
+        if pattern is None and self.id is not None:
+            raise ValueError(f"platform {self.platform} has no id; give url")
+        if self.platform == "url" and not (self.files and all(file.url for file in self.files)):
+            raise ValueError("platform url: files must be listed, each with its url")
+        if self.platform == "manual" and not (self.url and self.steps):
+            raise ValueError("platform manual: needs url and steps")
+        if self.platform != "manual" and self.steps:
+            raise ValueError(f"platform {self.platform}: steps are for platform manual")
+        return self
+
+
 class Download(_Model):
-    """Where the official download is and what it consists of."""
+    """Where the official download is and what it consists of: in words, and as places that a program can use."""
 
     where: Line
     id: Line | None = None
     files: list[Line] = []
     size: Line | None = None
     how: Line
+    places: list[Place] = []
+
+    @model_validator(mode="after")
+    def _begins(self) -> Self:
+        if self.places and self.places[0].alternative:
+            raise ValueError("places: the first one is no alternative to anything")
+        return self
+
+    @property
+    def parts(self) -> tuple[tuple[Place, ...], ...]:
+        """What makes up the download: for each part its place and the alternatives to it."""
+        found: list[list[Place]] = []
+        for place in self.places:
+            if place.alternative:
+                found[-1].append(place)
+            else:
+                found.append([place])
+        return tuple(tuple(part) for part in found)
 
 
 class Label(_Model):
@@ -188,11 +306,15 @@ class Card(_Model):
     official_splits: OfficialSplits
     official_splits_reason: Line | None = None
     no_test_split: Line | None = None
+    overlap_priority: list[Line] = []
+    smallest_region: float | None = Field(default=None, gt=0, lt=1)
+    drawn_on: DrawnOn | None = None
     path_ids: PathIds
     known_defects: list[Defect] = []
     unread: list[Unread] = []
     lineage: Lineage = Lineage()
     burnt_in_text: Line | None = None
+    identifying_text: bool = False
     instructions: list[Line] = []
     presence: Line | None = None
     errata: list[Line] = []
@@ -207,6 +329,11 @@ class Card(_Model):
             raise ValueError("official_splits: void needs official_splits_reason")
         if self.subset is not None and self.subset not in subsets():
             raise ValueError(f"subset: {self.subset!r} is not one of 01 to {len(subsets())}")
+        if self.identifying_text and (self.redistribution == "images" or self.burnt_in_text is None):
+            raise ValueError(
+                "identifying_text: pictures that bear names or dates are not passed on, whatever the licence allows: "
+                "redistribution must be annotations or none, and burnt_in_text must say what is seen"
+            )
         if not self.citation.lstrip().startswith("@"):
             raise ValueError("citation: must be a BibTeX entry, which starts with '@'")
         if self.subset is None and not self.instructions:
@@ -215,12 +342,30 @@ class Card(_Model):
             raise ValueError("presence: must hold {label} once and no other braces")
         if not self.clean_labels:
             raise ValueError("labels: no raw value has a clean label")
+        if not self.has_regions and (self.overlap_priority or self.smallest_region or self.drawn_on):
+            raise ValueError("overlap_priority, smallest_region, drawn_on: for kinds detection and segmentation only")
+        strange = [label for label in self.overlap_priority if label not in self.region_labels]
+        if strange or len(set(self.overlap_priority)) != len(self.overlap_priority):
+            raise ValueError(f"overlap_priority: clean labels, each once; found {self.overlap_priority}")
+        if self.has_regions and not 1 <= len(self.region_labels) <= MOST_REGION_LABELS:
+            raise ValueError(f"labels: one to {MOST_REGION_LABELS} of regions, found {len(self.region_labels)}")
         return self
 
     @property
     def clean_labels(self) -> tuple[str, ...]:
         """Clean labels in the card's order, each once."""
         return tuple(dict.fromkeys(entry.label for entry in self.labels.values() if entry.label is not None))
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether the source has boxes or masks."""
+        return self.kind in ("detection", "segmentation")
+
+    @property
+    def region_labels(self) -> tuple[str, ...]:
+        """Clean labels that a region can bear: all but those of no finding. Value i of a mask is the i-th of them."""
+        nothing = {entry.label for entry in self.labels.values() if entry.no_finding}
+        return tuple(label for label in self.clean_labels if label not in nothing)
 
     @property
     def counts(self) -> dict[str, int]:

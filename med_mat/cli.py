@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,14 @@ from med_mat.commands.options import (
     print_json,
 )
 from med_mat.commands.options import show as show_page
+
+
+class Engines(StrEnum):
+    """Where a build's units of work are done."""
+
+    local = "local"
+    ray = "ray"
+
 
 app = typer.Typer(
     help="Med-MAT: public medical imaging datasets as one visual question answering dataset.",
@@ -114,12 +124,20 @@ def index(
 
 @app.command()
 def build(
-    raw: Annotated[Path, typer.Option(help="Folder with one raw root per source, named by slug.")],
-    out: Annotated[Path, typer.Option(help="Folder to build; load_dataset reads it as it lies.")],
+    raw: Annotated[str, typer.Option(help="Folder or fsspec URL with one raw root per source, named by slug.")],
+    out: Annotated[str, typer.Option(help="Folder or fsspec URL to build; load_dataset reads it as it lies.")],
     slugs: Annotated[
         list[str] | None, typer.Argument(metavar="[SLUG]...", help="Sources; all whose raw root is there if none.")
     ] = None,
-    workers: Workers = CORES,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Units of work at a time; as many as there are cores if not given.")
+    ] = None,
+    engine: Annotated[
+        Engines, typer.Option(help="Where the work is done: processes of this machine, or a Ray cluster.")
+    ] = Engines.local,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join, such as auto or host:6379; with --engine ray.")
+    ] = None,
     salt_file: Annotated[
         Path | None, typer.Option(help="File whose bytes salt the hashes of groups and private keys; keep it secret.")
     ] = None,
@@ -131,16 +149,26 @@ def build(
     Exit code 0: all went in as the cards say. 1: something undeclared is odd. 2: a source failed.
     """
     from med_mat.build import build as run_build
+    from med_mat.engine import processes
     from med_mat.terminal import BuildProgress, build_report
 
+    if address is not None and engine is not Engines.ray:
+        raise typer.BadParameter("only --engine ray joins a cluster", param_hint="--address")
     console = plain_console()
-    with BuildProgress(console) as progress:
+    with ExitStack() as stack:
+        if engine is Engines.ray:
+            from med_mat.engine_ray import ray_cluster
+
+            spread = stack.enter_context(ray_cluster(address, workers=workers))
+        else:
+            spread = processes(workers or CORES)
+        progress = stack.enter_context(BuildProgress(console))
         result = run_build(
             open_registry(loaders),
             raw,
             out,
             slugs=slugs or (),
-            workers=workers,
+            engine=spread,
             salt=salt_file.read_bytes() if salt_file else b"",
             cache=cache,
             progress=progress,

@@ -9,6 +9,7 @@ from med_mat.card import Card
 
 DEFAULT = "default"
 EVERYTHING = "everything"
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +65,8 @@ def configs(sources: Iterable[tuple[Card, Sequence[str]]], *, with_pixels: Itera
         if {glob for paths in globs[name].values() for glob in paths} == everything:
             globs[name] = {split: [f"data/*/{split}-*.parquet"] for split in globs[name]}
     order = [DEFAULT, EVERYTHING, *sorted(set(globs) - {DEFAULT, EVERYTHING})]
-    return [Config(name, globs[name]) for name in order if globs[name]]
+    return [
+        Config(name, {split: globs[name][split] for split in SPLITS if split in globs[name]})
+        for name in order
+        if globs[name]
+    ]

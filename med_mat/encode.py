@@ -7,15 +7,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from med_mat.errors import LayoutError, RawChangedError
-from med_mat.files import replacing, write_json
+from med_mat.files import parquet_file, replacing, write_json
 from med_mat.raw import RawRoot
 from med_mat.schema import ROW, SCHEMA_VERSION, features
+
+if TYPE_CHECKING:
+    from med_mat.regions import Rules
 
 ENCODER_VERSION = 1
 ROW_GROUP_ROWS = 100
@@ -39,6 +42,7 @@ class ShardUnit:
         record: The file that says what the shard holds, written after it.
         digest: Changes with the planned rows, the encoder and the schema.
         schema: The rows' Arrow schema with datasets' features in its metadata, as ``row_schema`` gives it.
+        rules: What the card says of regions; None for a source without.
     """
 
     raw: RawRoot | None
@@ -49,6 +53,7 @@ class ShardUnit:
     record: Path
     digest: str
     schema: pa.Schema
+    rules: Rules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +97,20 @@ def encode_shard(unit: ShardUnit) -> tuple[ShardUnit, ShardRecord]:
     """
     if unit.raw is None:
         raise LayoutError(f"{unit.out}: cannot be written without the raw root of its source")
-    rows = pq.ParquetFile(unit.plan).read_row_group(unit.row_group)
+    with parquet_file(unit.plan) as plan:
+        rows = plan.read_row_group(unit.row_group)
     metadata = {_METADATA_KEY: json.dumps({"schema": SCHEMA_VERSION, "digest": unit.digest}).encode()}
     schema = unit.schema.with_metadata({**(unit.schema.metadata or {}), **metadata})
     # A record of an earlier plan must not outlive its shard: that plan may come back.
     unit.record.unlink(missing_ok=True)
-    with (
-        replacing(unit.out) as partial,
-        pq.ParquetWriter(partial, schema, **_writer_options(schema)) as writer,
-    ):
-        for group in _row_groups(unit.raw, rows):
-            table = pa.Table.from_pylist(group, schema=schema)
-            writer.write_table(table, row_group_size=table.num_rows)
-    with unit.out.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    record = ShardRecord(unit.digest, rows.num_rows, unit.out.stat().st_size, sha256)
+    with replacing(unit.out) as partial:
+        with pq.ParquetWriter(partial, schema, **_writer_options(schema)) as writer:
+            for group in _row_groups(unit.raw, rows, unit.rules):
+                table = pa.Table.from_pylist(group, schema=schema)
+                writer.write_table(table, row_group_size=table.num_rows)
+        with partial.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        record = ShardRecord(unit.digest, rows.num_rows, partial.stat().st_size, sha256)
     write_json(
         unit.record,
         {"digest": record.digest, "rows": record.rows, "bytes": record.bytes, "sha256": record.sha256},
@@ -114,13 +118,18 @@ def encode_shard(unit: ShardUnit) -> tuple[ShardUnit, ShardRecord]:
     return unit, record
 
 
-def _row_groups(raw: RawRoot, rows: pa.Table) -> Iterator[list[dict[str, Any]]]:
+def _row_groups(raw: RawRoot, rows: pa.Table, rules: Rules | None) -> Iterator[list[dict[str, Any]]]:
+    from med_mat.images import publish
+
     group: list[dict[str, Any]] = []
     size = 0
     for batch in rows.to_batches(max_chunksize=ROW_GROUP_ROWS):
         for row in batch.to_pylist():
-            data = _published(raw, row)
-            if group and (len(group) == ROW_GROUP_ROWS or size + len(data) > ROW_GROUP_BYTES):
+            raw_data = _read(raw, row)
+            data = publish(raw_data, frame=row["frame"])
+            mask = _mask(raw, row, raw_data, rules)
+            length = len(data) + (0 if mask is None else len(mask))
+            if group and (len(group) == ROW_GROUP_ROWS or size + length > ROW_GROUP_BYTES):
                 yield group
                 group, size = [], 0
             name = row["id"].split("/")[1]
@@ -128,17 +137,15 @@ def _row_groups(raw: RawRoot, rows: pa.Table) -> Iterator[list[dict[str, Any]]]:
                 {
                     **{field.name: row.get(field.name) for field in ROW},
                     "image": {"bytes": data, "path": f"{name}.{_extension(data)}"},
-                    "mask": None,
+                    "mask": None if mask is None else {"bytes": mask, "path": f"{name}.mask.png"},
                 }
             )
-            size += len(data)
+            size += length
     if group:
         yield group
 
 
-def _published(raw: RawRoot, row: dict[str, Any]) -> bytes:
-    from med_mat.images import publish
-
+def _read(raw: RawRoot, row: dict[str, Any]) -> bytes:
     data = raw.read(PurePosixPath(row["raw_path"]))
     found = hashlib.sha256(data).hexdigest()
     if found != row["raw_sha256"]:
@@ -146,7 +153,27 @@ def _published(raw: RawRoot, row: dict[str, Any]) -> bytes:
             f"{raw.location}: {row['raw_path']} changed after it was scanned: sha256 was {row['raw_sha256']}, is "
             f"{found}. If its time did not change with it, touch it; then run the build again"
         )
-    return publish(data, frame=row["frame"])
+    return data
+
+
+def _mask(raw: RawRoot, row: dict[str, Any], data: bytes, rules: Rules | None) -> bytes | None:
+    if rules is None or row["mask_hash"] is None:
+        return None
+    from med_mat.regions import draw, mask_hash, mask_png, orientation_of
+
+    drawn = draw(
+        row["regions"],
+        (row["width"], row["height"]),
+        rules,
+        lambda path: raw.read(PurePosixPath(path)),
+        orientation=orientation_of(data),
+    )
+    if drawn.mask is None or mask_hash(drawn.mask) != row["mask_hash"]:
+        raise RawChangedError(
+            f"{raw.location}: a mask of {row['raw_path']} changed after it was scanned. If its time did not change "
+            "with it, touch it; then run the build again"
+        )
+    return mask_png(drawn.mask)
 
 
 def _extension(data: bytes) -> str:

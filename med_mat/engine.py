@@ -1,4 +1,4 @@
-"""Runs units of work on the processes of this machine. The only place that knows how work is spread."""
+"""Runs units of work on the processes of this machine, as ``engine_ray`` does on a cluster; nothing else knows how."""
 
 from __future__ import annotations
 
@@ -9,13 +9,27 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from med_mat.errors import WorkerError
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
+
+
+class Engine(Protocol):
+    """Applies a function to units of work and yields the results as they come, in no fixed order."""
+
+    def __call__(self, function: Callable[[Unit], Result], units: Iterable[Unit], /) -> Iterator[Result]:
+        """As ``run`` does, but for the number of workers, which the engine knows."""
+        ...
+
+
+def processes(workers: int) -> Engine:
+    """Returns the engine of this machine's processes."""
+    return partial(run, workers=workers)
 
 
 def run(function: Callable[[Unit], Result], units: Iterable[Unit], workers: int) -> Iterator[Result]:
@@ -72,7 +86,7 @@ def _context() -> multiprocessing.context.BaseContext:
 
 def _start_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _keep_picture_memory()
+    keep_picture_memory()
 
 
 def _end_with_parent() -> None:
@@ -83,8 +97,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _keep_picture_memory() -> None:
+def keep_picture_memory() -> None:
+    """Lets Pillow keep the memory of a picture for the next one, which the system would have to clear."""
     from PIL import _imaging
 
-    # Pillow gives the memory of each picture back to the system, which then has to clear it for the next one.
     _imaging.set_blocks_max(8)

@@ -11,12 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from med_mat.annotations import raw_labels, region_files, to_json
 from med_mat.card import Card, Label
 from med_mat.errors import CardError, LayoutError, MedMatError
 from med_mat.raw import Copy, RawFile, RawRoot, canonical_name
 from med_mat.raw.patterns import compile_patterns
 from med_mat.registry import Source
-from med_mat.sample import Sample
+from med_mat.sample import ClassMask, Sample
 from med_mat.schema import INDEX, Extra, clean_extra
 
 _PICTURE_NAME = re.compile(
@@ -88,6 +89,7 @@ class Index:
         files: Picture files in the raw root.
         left_out: Reason to number of picture files or samples that are knowingly no rows.
         odd: Everything odd, in order of kind and path.
+        card: The source's card.
     """
 
     slug: str
@@ -98,6 +100,7 @@ class Index:
     files: int
     left_out: Mapping[str, int]
     odd: tuple[Oddity, ...]
+    card: Card
 
     @property
     def undeclared(self) -> tuple[Oddity, ...]:
@@ -168,7 +171,7 @@ class _Collector:
         self.odd: list[Oddity] = []
         self.claimed: set[PurePosixPath] = set()
         self.folded = _unique_but_for_case(card)
-        self.unlabelled: set[tuple[PurePosixPath, int | None]] = set()
+        self.uncounted: set[str] = set()
 
     def note(self, kind: str, path: object, detail: str) -> None:
         # A cell of a table may hold a novel.
@@ -176,23 +179,35 @@ class _Collector:
 
     def add(self, sample: Sample) -> None:
         image = sample.image
-        known = self._known(sample, sample.labels) & self._known(sample, sample.uncertain)
+        if sample.regions and not self.card.has_regions:
+            raise CardError(
+                f"{self.card.slug}: kind {self.card.kind} has no regions, and the loader gives some of {image.path}"
+            )
+        named = dict.fromkeys(raw_labels(sample.regions))
+        known = self._known(sample, [*sample.labels, *sample.uncertain, *named])
         labels = self._clean(sample.labels) if known else []
         if len(labels) > 1 and self.card.kind == "classification":
             raise CardError(
                 f"{self.card.slug}: kind classification means one label a picture, {image.path} has "
                 f"{len(labels)}: {', '.join(labels)}; kind: multilabel allows several"
             )
+        masks = list(region_files(sample.regions))
+        named_once = self._tallied(sample, labels)
+        self.claimed.update(mask.path for mask in masks if not mask.missing)
         if image.missing:
-            self.missing.add(labels, sample.split)
+            self.missing.add(named_once, sample.split)
             if not self.allow_missing:
                 self.note("missing_image", image.key, "a label file names it; it is not in the raw root")
             return
         self.claimed.add(image.path)
         if not known:
             return
-        if not labels:
+        # A picture without labels is a negative of a source of regions; one whose label is none is no sample there too.
+        if not labels and (sample.labels or not self.card.has_regions):
             self._leave_out(sample)
+            return
+        if any(mask.missing for mask in masks):
+            self._note_missing_masks(sample)
             return
         key = str(image.key) if sample.key is None else sample.key
         extra, misunderstood = clean_extra(sample.extra)
@@ -205,7 +220,7 @@ class _Collector:
             self._note_second(earlier, row)
             return
         self.rows[place] = row
-        self.found.add(labels, sample.split)
+        self.found.add(named_once, sample.split)
 
     def _known(self, sample: Sample, labels: Iterable[str]) -> bool:
         unknown = [label for label in labels if self._entry(label) is None]
@@ -233,6 +248,42 @@ class _Collector:
         else:
             self.note("no_label", sample.image.path, "the sample has no label")
 
+    def _tallied(self, sample: Sample, labels: Sequence[str]) -> list[str]:
+        """Labels that a picture counts for; those of class masks are known to the scan only."""
+        found = list(labels)
+        for annotation in sample.regions:
+            names = self._clean(raw_labels([annotation]))
+            if isinstance(annotation, ClassMask):
+                self.uncounted.update(names)
+            else:
+                found += names
+        return list(dict.fromkeys(found))
+
+    def _note_missing_masks(self, sample: Sample) -> None:
+        self.left_out["its mask is not in the raw root"] += 1
+        if self.allow_missing:
+            return
+        for mask in dict.fromkeys(region_files(sample.regions)):
+            if mask.missing:
+                self.note("missing_mask", mask.key, f"the mask of {sample.image.path}; it is not in the raw root")
+
+    def _clean_region(self, label: str) -> str | None:
+        entry = self._entry(label)
+        if entry is not None and entry.no_finding:
+            raise CardError(f"{self.card.slug}: label {label!r} says that nothing was found, and no region can bear it")
+        return None if entry is None else entry.label
+
+    def _regions(self, sample: Sample) -> dict[str, Any]:
+        if not self.card.has_regions:
+            return {"regions": None, "region_files": None}
+        return {
+            "regions": to_json(sample.regions, self._clean_region),
+            "region_files": [
+                {"path": str(mask.path), "size": mask.size, "mtime_ns": mask.mtime_ns}
+                for mask in dict.fromkeys(region_files(sample.regions))
+            ],
+        }
+
     def _row(self, sample: Sample, key: str, labels: list[str], extra: Extra) -> dict[str, Any]:
         return {
             "raw_path": str(sample.image.path),
@@ -246,6 +297,7 @@ class _Collector:
             "size": sample.image.size,
             "mtime_ns": sample.image.mtime_ns,
             "extra": extra,
+            **self._regions(sample),
         }
 
     @property
@@ -287,6 +339,7 @@ class _Collector:
             files=len(pictures),
             left_out=self.left_out,
             odd=tuple(sorted(declare(self.card, self.odd), key=lambda oddity: (oddity.kind, oddity.path))),
+            card=self.card,
         )
 
     def _note_copies(self, raw: RawRoot) -> None:
@@ -320,7 +373,7 @@ class _Collector:
     def _note_counts(self) -> None:
         for label, expected in self.card.counts.items():
             number = self.found.by_label[label]
-            if number == expected or (self.allow_missing and number < expected):
+            if label in self.uncounted or number == expected or (self.allow_missing and number < expected):
                 continue
             self.note("count", label, f"expected {expected} pictures of {label!r}, found {number}")
 

@@ -43,10 +43,50 @@ class LabelSpace:
 
         Two options that can be right together would show that both are wrong. Empty where there are not so many.
         """
+        if self._entangled.isdisjoint(names):
+            return tuple(names[:number]) if len(names) >= number else ()
         for chosen in combinations(names, number):
             if all(other not in self.related[one] for one, other in combinations(chosen, 2)):
                 return chosen
         return ()
+
+    def distractors_of(self, label: str) -> list[str]:
+        """Returns the labels of ``distractors`` that are wrong wherever ``label`` is right."""
+        found = self._distractors_of.get(label)
+        if found is None:
+            found = self._distractors_of[label] = self.rivals(label, self.distractors[0])
+        return found
+
+    def wrong_beside(self, labels: tuple[str, ...], uncertain: tuple[str, ...]) -> list[str]:
+        """Returns the own labels that are wrong of a picture with these labels.
+
+        Where labels are uncertain, neither they nor what can be true beside them are wrong. A label of no finding
+        stands alone or not at all.
+        """
+        found = self._wrong_beside.get((labels, uncertain))
+        if found is None:
+            doubtful = {label for one in uncertain for label in (one, *self.related[one])}
+            found = self._wrong_beside[labels, uncertain] = [
+                label
+                for label in self.own
+                if label not in doubtful
+                and all(label != true and label not in self.related[true] for true in labels)
+                and not (len(labels) != 1 and self.excludes_all(label))
+            ]
+        return found
+
+    @cached_property
+    def _entangled(self) -> frozenset[str]:
+        return frozenset(label for label, others in self.related.items() if others)
+
+    # Pictures of a source are many and their label sets few.
+    @cached_property
+    def _distractors_of(self) -> dict[str, list[str]]:
+        return {}
+
+    @cached_property
+    def _wrong_beside(self) -> dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]]:
+        return {}
 
     @cached_property
     def distractors(self) -> tuple[tuple[str, ...], int]:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from med_mat.card import Card
+from med_mat.columns import Lines, places_of, taken, tuples, whole
 from med_mat.errors import CardError, LayoutError
-from med_mat.hashing import row_id, salted
+from med_mat.hashing import row_id
 from med_mat.index import Oddity, declare
-from med_mat.labels import LabelSpace, label_space
-from med_mat.questions.ask import Question, ask_label, ask_label_set, ask_presence, presence_labels
-from med_mat.questions.instructions import load_instructions
+from med_mat.labels import label_space
+from med_mat.plan_rows import Pictures, public_keys, table_of
 from med_mat.sample import Split
-from med_mat.schema import PLAN
 from med_mat.splits import Assignment, Claims, Item, assign
-from med_mat.vocabulary import subsets
+
+if TYPE_CHECKING:
+    from med_mat.region_rows import RegionTable
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SHARD_BYTES = 400_000_000
@@ -32,14 +37,36 @@ UNREADABLE = "unreadable"
 CONTRADICTION = "contradictory labels on one picture"
 
 
+INDEX_COLUMNS = ("raw_path", "key", "frame", "labels", "uncertain", "split", "group", "ties", "extra", "regions")
+"""Columns of ``schema.INDEX`` that the plan reads."""
+
+SCAN_COLUMNS = (
+    "raw_path",
+    "frame",
+    "raw_sha256",
+    "pixel_hash",
+    "perceptual_hash",
+    "width",
+    "height",
+    "published_bytes",
+    "error",
+    "objects",
+    "areas",
+    "mask_hash",
+    "mask_bytes",
+    "region_error",
+)
+"""Columns of ``schema.SCAN`` that the plan reads."""
+
+
 @dataclass(frozen=True)
 class Input:
     """What the plan knows of a source.
 
     Attributes:
         card: The source's card.
-        index: Columns of ``schema.INDEX``.
-        scan: Columns of ``schema.SCAN``; a line for each of the index.
+        index: ``INDEX_COLUMNS`` of ``schema.INDEX``, or all.
+        scan: ``SCAN_COLUMNS`` of ``schema.SCAN``, or all; a line for each of the index.
     """
 
     card: Card
@@ -52,7 +79,7 @@ class Loss:
     """A sample that becomes no row, and why.
 
     Attributes:
-        kind: ``unreadable_image``, ``contradiction`` or ``split``.
+        kind: ``unreadable_image``, ``region``, ``contradiction`` or ``split``.
         raw_path: Where it stands in the raw root.
         reason: One of the reasons that the manifest counts.
         detail: What exactly was found.
@@ -70,7 +97,8 @@ class SourcePlan:
 
     Attributes:
         card: The source's card.
-        table: Columns of ``schema.PLAN``, sorted by split, shard and id.
+        table: Columns of ``schema.PLAN``, or of ``schema.REGION_PLAN`` for a source of boxes and masks, sorted by
+            split, shard and id.
         losses: Samples that become no row.
         moved: Number of rows that follow an earlier source against their official split.
     """
@@ -92,13 +120,6 @@ class SourcePlan:
         return tuple(oddity for oddity in declare(self.card, odd) if not oddity.declared)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    id: str
-    line: dict[str, Any]
-    seen: dict[str, Any]
-
-
 def plan(
     inputs: Iterable[Input], cards: Sequence[Card], *, salt: bytes = b"", shard_bytes: int = SHARD_BYTES
 ) -> list[SourcePlan]:
@@ -116,6 +137,23 @@ def plan(
         CardError: If a source's path ids are private and there is no salt, or its labels allow no question.
         LayoutError: If a scan lacks a picture of its index.
     """
+    with _without_collector():
+        return _plan(inputs, cards, salt, shard_bytes)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Holds the collector of cycles: there are none here, and it would walk millions of objects over and over."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _plan(inputs: Iterable[Input], cards: Sequence[Card], salt: bytes, shard_bytes: int) -> list[SourcePlan]:
     claims = Claims()
     plans = []
     for source in inputs:
@@ -125,20 +163,32 @@ def plan(
                 f"{card.slug}: its file names may not be published (path_ids: private), so a salt is needed; "
                 "set --salt-file"
             )
-        candidates, losses = _candidates(source, salt)
-        items = [_item(card, candidate) for candidate in candidates]
+        regions = _regions(source)
+        pictures, losses = _pictures(source, salt, regions)
         assignment = assign(
-            items, claims, official=card.official_splits == "kept", hold_out_ungrouped=not card.no_test_split
+            _items(source, pictures),
+            claims,
+            official=card.official_splits == "kept",
+            hold_out_ungrouped=not card.no_test_split,
         )
-        losses += [
-            Loss("split", candidate.line["raw_path"], assignment.dropped[candidate.id], "")
-            for candidate in candidates
-            if candidate.id in assignment.dropped
-        ]
-        rows = _rows(card, label_space(card, _peers(card, cards)), candidates, assignment, salt)
-        _cut_into_shards(rows, shard_bytes)
-        plans.append(SourcePlan(card, pa.Table.from_pylist(rows, schema=PLAN), tuple(losses), len(assignment.moved)))
+        losses += _dropped(source, pictures, assignment)
+        by_split: dict[Split, list[int]] = {split: [] for split in SPLITS}
+        for place, name in enumerate(pictures.ids):
+            split = assignment.splits.get(name)
+            if split is not None:
+                by_split[split].append(place)
+        space = label_space(card, _peers(card, cards))
+        table = table_of(card, source.index, source.scan, space, pictures, by_split, salt, regions, shard_bytes)
+        plans.append(SourcePlan(card, table, tuple(losses), len(assignment.moved)))
     return plans
+
+
+def _regions(source: Input) -> RegionTable | None:
+    if not source.card.has_regions:
+        return None
+    from med_mat.region_rows import RegionTable
+
+    return RegionTable.of(source.card, source.index, source.scan)
 
 
 def _peers(card: Card, cards: Sequence[Card]) -> list[Card]:
@@ -152,171 +202,97 @@ def _peers(card: Card, cards: Sequence[Card]) -> list[Card]:
     return peers
 
 
-def _candidates(source: Input, salt: bytes) -> tuple[list[_Candidate], list[Loss]]:
-    card = source.card
-    seen = {(line["raw_path"], line["frame"]): line for line in source.scan.to_pylist()}
-    candidates = []
-    losses = []
-    labels_of: dict[str, set[tuple[str, ...]]] = {}
-    for line in source.index.to_pylist():
-        facts = seen.get((line["raw_path"], line["frame"]))
-        if facts is None:
-            raise LayoutError(
-                f"{card.slug}: {line['raw_path']} was found and never scanned, since a build was stopped there; build "
-                f"{card.slug} again"
-            )
-        if facts["error"] is not None:
-            losses.append(Loss("unreadable_image", line["raw_path"], UNREADABLE, facts["error"]))
-            continue
-        candidates.append(_Candidate(row_id(card.slug, _public_key(card, line, salt), line["frame"]), line, facts))
-        labels_of.setdefault(facts["pixel_hash"], set()).add(tuple(line["labels"]))
-    torn = {pixels for pixels, labels in labels_of.items() if len(labels) > 1}
-    if card.kind not in ("classification", "multilabel"):
-        torn = set()
-    kept = []
-    for candidate in candidates:
-        pixels = candidate.seen["pixel_hash"]
-        if pixels in torn:
-            detail = " against ".join(sorted("; ".join(labels) for labels in labels_of[pixels]))
-            losses.append(Loss("contradiction", candidate.line["raw_path"], CONTRADICTION, detail))
-        else:
-            kept.append(candidate)
-    return kept, losses
-
-
-def _public_key(card: Card, line: dict[str, Any], salt: bytes) -> str:
-    key = cast(str, line["key"])
-    return salted("key", f"{card.slug}:{key}", salt) if card.path_ids == "private" else key
-
-
-def _item(card: Card, candidate: _Candidate) -> Item:
-    line, seen = candidate.line, candidate.seen
-    return Item(
-        id=candidate.id,
-        group=line["group"],
-        # An all-black slice is the same picture in every patient, and ties none of them.
-        pixel_hash=candidate.id if seen["perceptual_hash"] in ONE_COLOUR else seen["pixel_hash"],
-        official=line["split"] if card.official_splits == "kept" else None,
-        labels=tuple(line["labels"]),
-        ties=tuple(line["ties"] or ()),
+def _pictures(source: Input, salt: bytes, regions: RegionTable | None) -> tuple[Pictures, list[Loss]]:
+    card, index = source.card, source.index
+    paths = whole(index["raw_path"])
+    seen = _lines_in_scan(source)
+    losses: dict[int, Loss] = {}
+    errors = taken(source.scan["error"], seen)
+    for line in np.flatnonzero(errors.is_valid().to_numpy(zero_copy_only=False)).tolist():
+        losses[line] = Loss("unreadable_image", paths[line].as_py(), UNREADABLE, errors[line].as_py())
+    labels, uncertain = tuples(index["labels"]), tuples(index["uncertain"])
+    if regions is not None:
+        for line, place in enumerate(seen.tolist()):
+            if line in losses:
+                continue
+            named, doubtful, problem = regions.labels(place, labels[line], uncertain[line])
+            labels[line], uncertain[line] = tuple(named), tuple(doubtful)
+            if problem is not None:
+                losses[line] = Loss(problem.kind, paths[line].as_py(), problem.reason, problem.detail)
+    left = np.ones(index.num_rows, bool)
+    left[list(losses)] = False
+    torn = _torn(source, np.flatnonzero(left), seen, labels)
+    left[list(torn)] = False
+    found = np.flatnonzero(left)
+    keys = public_keys(card, index, found, salt)
+    frames = taken(index["frame"], found).to_pylist()
+    pictures = Pictures(
+        ids=[row_id(card.slug, key, frame) for key, frame in zip(keys, frames, strict=True)],
+        found=found,
+        seen=seen[found],
+        labels=[labels[line] for line in found.tolist()],
+        uncertain=[uncertain[line] for line in found.tolist()],
     )
+    return pictures, [*(losses[line] for line in sorted(losses)), *(torn[line] for line in sorted(torn))]
 
 
-def _rows(
-    card: Card, space: LabelSpace, candidates: Sequence[_Candidate], assignment: Assignment, salt: bytes
-) -> list[dict[str, Any]]:
-    constants = _constants(card)
-    instructions, presence = _instructions(card)
-    rows = []
-    for split in SPLITS:
-        chosen = sorted(
-            (candidate for candidate in candidates if assignment.splits.get(candidate.id) == split),
-            key=lambda candidate: candidate.id,
+def _lines_in_scan(source: Input) -> Lines:
+    lines = pc.index_in(places_of(source.index), value_set=places_of(source.scan))
+    if lines.null_count:
+        path = source.index["raw_path"][int(np.flatnonzero(lines.is_null().to_numpy(zero_copy_only=False))[0])].as_py()
+        raise LayoutError(
+            f"{source.card.slug}: {path} was found and never scanned, since a build was stopped there; build "
+            f"{source.card.slug} again"
         )
-        asked = (
-            presence_labels(
-                {candidate.id: candidate.line["labels"] for candidate in chosen},
-                space,
-                {candidate.id: _uncertain(candidate) for candidate in chosen},
-            )
-            if card.kind == "multilabel" and presence is not None
-            else {}
+    found: Lines = lines.to_numpy().astype(np.int64)
+    return found
+
+
+def _torn(source: Input, left: Lines, seen: Lines, labels: Sequence[tuple[str, ...]]) -> dict[int, Loss]:
+    """Of some lines of the index those whose pixels stand there with other labels too."""
+    pixels = taken(source.scan["pixel_hash"], seen[left]).dictionary_encode().indices.to_numpy().astype(np.int64)
+    kinds: dict[tuple[str, ...], int] = {}
+    kind = np.array([kinds.setdefault(labels[line], len(kinds)) for line in left.tolist()], np.int64)
+    pairs = np.unique(pixels * max(1, len(kinds)) + kind)
+    owners, number = np.unique(pairs // max(1, len(kinds)), return_counts=True)
+    torn = np.flatnonzero(np.isin(pixels, owners[number > 1])).tolist()
+    labels_of: dict[int, set[tuple[str, ...]]] = {}
+    for place in torn:
+        labels_of.setdefault(pixels[place], set()).add(labels[left[place]])
+    found = {}
+    for place in torn:
+        line = int(left[place])
+        detail = " against ".join(sorted("; ".join(names) for names in labels_of[pixels[place]]))
+        found[line] = Loss("contradiction", source.index["raw_path"][line].as_py(), CONTRADICTION, detail)
+    return found
+
+
+def _dropped(source: Input, pictures: Pictures, assignment: Assignment) -> Iterator[Loss]:
+    if not assignment.dropped:
+        return
+    for name, line in zip(pictures.ids, pictures.found.tolist(), strict=True):
+        reason = assignment.dropped.get(name)
+        if reason is not None:
+            yield Loss("split", source.index["raw_path"][line].as_py(), reason, "")
+
+
+def _items(source: Input, pictures: Pictures) -> list[Item]:
+    index, scan, found = source.index, source.scan, pictures.found
+    pixels = taken(scan["pixel_hash"], pictures.seen).to_pylist()
+    one_colour = pc.is_in(taken(scan["perceptual_hash"], pictures.seen), value_set=pa.array(ONE_COLOUR))
+    # An all-black slice is the same picture in every patient, and ties none of them.
+    for place in np.flatnonzero(one_colour.to_numpy(zero_copy_only=False)).tolist():
+        pixels[place] = pictures.ids[place]
+    kept = source.card.official_splits == "kept"
+    return [
+        Item(*values)
+        for values in zip(
+            pictures.ids,
+            taken(index["group"], found).to_pylist(),
+            pixels,
+            taken(index["split"], found).to_pylist() if kept else [None] * len(found),
+            pictures.labels,
+            tuples(taken(index["ties"], found)),
+            strict=True,
         )
-        for candidate in chosen:
-            line, seen = candidate.line, candidate.seen
-            more = [ask_presence(label, present, presence or "") for label, present in asked.get(candidate.id, ())]
-            primary = _primary(card, candidate, space, instructions, more)
-            rows.append(
-                {
-                    **constants,
-                    "split": split,
-                    "raw_path": line["raw_path"],
-                    "id": candidate.id,
-                    "question": primary.question,
-                    "options": primary.options,
-                    "answer": primary.answer,
-                    "answer_index": primary.answer_index,
-                    "more_questions": [asdict(question) for question in more if question is not primary],
-                    "labels": line["labels"],
-                    "objects": [],
-                    "mask_labels": [],
-                    "group": salted("group", line["group"] or candidate.id, salt),
-                    "key": _public_key(card, line, salt),
-                    "frame": line["frame"],
-                    "raw_sha256": seen["raw_sha256"],
-                    "pixel_hash": seen["pixel_hash"],
-                    "perceptual_hash": seen["perceptual_hash"],
-                    "width": seen["width"],
-                    "height": seen["height"],
-                    "extra": line["extra"],
-                    "published_bytes": seen["published_bytes"],
-                }
-            )
-    return rows
-
-
-def _constants(card: Card) -> dict[str, Any]:
-    published = card.published_triplet
-    return {
-        "kind": card.kind,
-        "source": card.slug,
-        "subset": card.subset,
-        "modality": card.modality,
-        "anatomy": card.anatomy,
-        "task": card.task,
-        "task_elements": list(subsets()[card.subset].elements) if card.subset else [],
-        "published_modality": published.modality,
-        "published_anatomy": published.anatomy,
-        "published_task": published.task,
-        "licence": card.licence.spdx or card.licence.name,
-    }
-
-
-def _instructions(card: Card) -> tuple[Sequence[str], str | None]:
-    if card.instructions or card.subset is None:
-        return card.instructions, card.presence
-    texts = load_instructions(card.subset)
-    return texts.instructions, texts.presence
-
-
-def _primary(
-    card: Card,
-    candidate: _Candidate,
-    space: LabelSpace,
-    instructions: Sequence[str],
-    more: Sequence[Question],
-) -> Question:
-    labels = candidate.line["labels"]
-    if card.kind == "classification":
-        if len(labels) != 1:
-            raise CardError(
-                f"{card.slug}: kind classification means one label a picture, {candidate.line['raw_path']} has "
-                f"{len(labels)}: {', '.join(labels)}; kind: multilabel allows several"
-            )
-        return ask_label(candidate.id, labels[0], space, instructions)
-    question = ask_label_set(candidate.id, labels, space, instructions, _uncertain(candidate))
-    if question is not None:
-        return question
-    # A picture that bears nearly every label of its source leaves none to make a wrong set of: it is asked yes or no.
-    for question in more:
-        return question
-    raise CardError(
-        f"{card.slug}: {candidate.line['raw_path']} with labels {', '.join(labels)} leaves no wrong option, and "
-        "its subset has no yes/no question; give the card more labels or a presence question"
-    )
-
-
-def _uncertain(candidate: _Candidate) -> list[str]:
-    return candidate.line["uncertain"] or []
-
-
-def _cut_into_shards(rows: Sequence[dict[str, Any]], shard_bytes: int) -> None:
-    split, shard, size = None, 0, 0
-    for row in rows:
-        published = row.pop("published_bytes")
-        if row["split"] != split:
-            split, shard, size = row["split"], 0, 0
-        elif size + published > shard_bytes:
-            shard, size = shard + 1, 0
-        row["shard"] = shard
-        size += published
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from med_mat.questions.ask import choice_prompt
+from med_mat.questions.ask import choice_prompt, open_prompt
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
@@ -70,11 +70,19 @@ def _explode_batch(batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
 
 
 def _primary_kind(primary: Mapping[str, Any], batch: Mapping[str, Sequence[Any]], number: int) -> str:
+    if not primary["options"]:
+        return "where"
     if list(primary["options"]) == ["yes", "no"]:
         return "presence"
     return "choice_of_sets" if batch["kind"][number] == "multilabel" else "choice"
 
 
 def prompt(row: Mapping[str, Any]) -> str:
-    """Returns the choice form of a row's question: question, one ``A: …`` line per option, the letter instruction."""
-    return choice_prompt(row["question"], row["options"])
+    """Returns a row's question as it is put to a model.
+
+    With options: question, one ``A: …`` line per option, the letter instruction. Without: question, and how to write
+    boxes (or a number, for an exploded row of kind ``count``).
+    """
+    if row["options"]:
+        return choice_prompt(row["question"], row["options"])
+    return open_prompt(row["question"], count=row.get("question_kind") == "count")

@@ -85,16 +85,18 @@ class ClassMask:
 
     Attributes:
         file: The mask, as for ``BinaryMask``.
-        classes: Value, or colour as (red, green, blue), to raw label; None for what is no region. A value that is
-            not named is an error.
+        classes: Value, or colour as (red, green, blue), to raw label; None for what is no region.
         indices: Values are the numbers of a palette's colours.
         frame: Frame or slice inside the file, from 0.
+        unnamed: What a value that ``classes`` does not name is: an ``error``, or ``background`` where the release is
+            known to hold colours between two classes.
     """
 
     file: RawFile
     classes: Mapping[int, str | None] | Mapping[tuple[int, int, int], str | None]
     indices: bool = False
     frame: int | None = None
+    unnamed: Literal["error", "background"] = "error"
 
 
 Annotation = Region | Outline | RunLengths | BinaryMask | ClassMask

@@ -1,27 +1,33 @@
-"""Scan: every picture of a raw root decoded in full, once: hashes, size, and what does not decode."""
+"""Scan: every picture of a raw root decoded in full, once: hashes, size, regions, and what does not decode."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from med_mat.engine import run
+from med_mat.engine import Engine, processes
 from med_mat.errors import DependencyError, MedMatError
-from med_mat.files import write_table
+from med_mat.files import read_table, write_table
+from med_mat.hashing import content_digest
 from med_mat.raw import RawRoot
 from med_mat.schema import SCAN
 
-SCAN_VERSION = 1
+if TYPE_CHECKING:
+    from med_mat.card import Card
+    from med_mat.regions import Rules
+
+SCAN_VERSION = 3
 _VERSION_KEY = b"med_mat_scan"
 _UNIT_PICTURES = 128
 _UNIT_BYTES = 64 << 20
+
+State = tuple[int, int, str | None]
 
 Place = tuple[str, int]
 """Raw path and frame, -1 for none: a picture's place in a raw root."""
@@ -29,33 +35,60 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture to look at, with the state of its file when the raw root was listed."""
+    """A picture to look at, with the state of its file when the raw root was listed.
+
+    ``regions`` is what the index holds of them, None for a source without; ``region_state`` changes with it, with the
+    files that it names and with the card's rules.
+    """
 
     raw_path: str
     frame: int | None
     size: int
     mtime_ns: int
+    regions: str | None = None
+    region_state: str | None = None
 
     @property
     def place(self) -> Place:
         """Raw path and frame."""
         return self.raw_path, -1 if self.frame is None else self.frame
 
+    @property
+    def state(self) -> State:
+        """Changes when the picture must be looked at again."""
+        return self.size, self.mtime_ns, self.region_state
+
 
 @dataclass(frozen=True, slots=True)
 class ScanUnit:
-    """Some pictures of one raw root."""
+    """Some pictures of one raw root, and what the card says of their regions."""
 
     raw: RawRoot
     pictures: tuple[Picture, ...]
+    rules: Rules | None = None
+
+
+def region_rules(card: Card) -> Rules | None:
+    """Returns what a card says of the regions of its source; None for a source without."""
+    if not card.has_regions:
+        return None
+    from med_mat.regions import Rules
+
+    return Rules(
+        labels=card.region_labels,
+        priority=tuple(card.overlap_priority),
+        smallest=card.smallest_region,
+        drawn_on=card.drawn_on,
+        always_masked=card.kind == "segmentation",
+    )
 
 
 def scan_unit(unit: ScanUnit) -> list[dict[str, Any]]:
     """Decodes the pictures of a unit; one line of ``schema.SCAN`` each."""
-    return [_look_at(unit.raw, picture) for picture in unit.pictures]
+    return [_look_at(unit.raw, picture, unit.rules) for picture in unit.pictures]
 
 
-def _look_at(raw: RawRoot, picture: Picture) -> dict[str, Any]:
+def _look_at(raw: RawRoot, picture: Picture, rules: Rules | None) -> dict[str, Any]:
     from med_mat.images import examine
 
     line: dict[str, Any] = {
@@ -63,6 +96,7 @@ def _look_at(raw: RawRoot, picture: Picture) -> dict[str, Any]:
         "frame": picture.frame,
         "size": picture.size,
         "mtime_ns": picture.mtime_ns,
+        "region_state": picture.region_state,
     }
     try:
         data = raw.read(PurePosixPath(picture.raw_path))
@@ -78,10 +112,13 @@ def _look_at(raw: RawRoot, picture: Picture) -> dict[str, Any]:
         # Where the root lies is no part of the reason: equal builds have equal manifests.
         return {**line, "error": str(error).removeprefix(f"{raw.location}: ")}
     facts = seen.facts
+    regions = {} if rules is None else _regions(raw, picture, rules, data, (facts.width, facts.height))
     return {
         **line,
+        **regions,
         "pixel_hash": seen.pixel_hash,
         "perceptual_hash": seen.perceptual_hash,
+        "fingerprints": seen.fingerprints,
         "width": facts.width,
         "height": facts.height,
         "format": facts.format,
@@ -91,12 +128,39 @@ def _look_at(raw: RawRoot, picture: Picture) -> dict[str, Any]:
     }
 
 
+def _regions(raw: RawRoot, picture: Picture, rules: Rules, data: bytes, size: tuple[int, int]) -> dict[str, Any]:
+    from med_mat.regions import draw, mask_hash, mask_png, orientation_of
+
+    try:
+        drawn = draw(
+            picture.regions or "[]",
+            size,
+            rules,
+            lambda path: raw.read(PurePosixPath(path)),
+            orientation=orientation_of(data),
+        )
+    except OSError as error:
+        return {"region_error": f"a mask cannot be read: {error.strerror or type(error).__name__}"}
+    except MedMatError as error:
+        return {"region_error": str(error).removeprefix(f"{raw.location}: ")}
+    return {
+        "objects": drawn.objects,
+        "areas": [
+            {"label": label, "area": area, "specks": drawn.specks.get(label, 0)} for label, area in drawn.areas.items()
+        ],
+        "mask_hash": None if drawn.mask is None else mask_hash(drawn.mask),
+        "mask_bytes": 0 if drawn.mask is None else len(mask_png(drawn.mask)),
+    }
+
+
 def scan(
     raw: RawRoot,
     index: pa.Table,
     out: Path,
     *,
-    workers: int,
+    rules: Rules | None = None,
+    workers: int = 1,
+    engine: Engine | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> pa.Table:
     """Scans the pictures of an index, but for those that an earlier scan saw in the same state.
@@ -108,22 +172,24 @@ def scan(
         raw: The raw root.
         index: Columns of ``schema.INDEX``.
         out: The scan's Parquet file; parts of an unfinished scan lie in a folder beside it.
-        workers: Number of processes.
+        rules: What the card says of regions, for sources of boxes and masks.
+        workers: Number of processes of this machine.
+        engine: Spreads the work in their stead.
         progress: Called with the number of pictures done, for each step.
 
     Returns:
         Columns of ``schema.SCAN``, one line per picture of the index, in order of path and frame.
     """
-    pictures = [Picture(**line) for line in index.select(["raw_path", "frame", "size", "mtime_ns"]).to_pylist()]
-    pictures.sort(key=lambda picture: picture.place)
+    pictures = sorted(_pictures(index, rules), key=lambda picture: picture.place)
     parts = out.with_suffix(".parts")
     known = _known(out, parts)
-    fresh = [picture for picture in pictures if known.get(picture.place) != (picture.size, picture.mtime_ns)]
+    fresh = [picture for picture in pictures if known.get(picture.place) != picture.state]
     progress(len(pictures) - len(fresh))
     if fresh:
+        spread = engine or processes(workers)
         # Parts are numbered on from those of an earlier, unfinished scan.
         number = len(list(parts.glob("*.parquet")))
-        for lines in run(scan_unit, _units(raw, fresh), workers):
+        for lines in spread(scan_unit, _units(raw, fresh, rules)):
             write_table(parts / f"{number:06d}.parquet", _with_version(pa.Table.from_pylist(lines, schema=SCAN)))
             number += 1
             progress(len(lines))
@@ -136,23 +202,34 @@ def scan(
     return table
 
 
-def _units(raw: RawRoot, pictures: Sequence[Picture]) -> Iterator[ScanUnit]:
+def _pictures(index: pa.Table, rules: Rules | None) -> Iterator[Picture]:
+    names = ["raw_path", "frame", "size", "mtime_ns"]
+    if rules is None:
+        yield from (Picture(**line) for line in index.select(names).to_pylist())
+        return
+    said = repr(astuple(rules))
+    for line in index.select([*names, "regions", "region_files"]).to_pylist():
+        state = content_digest([said, line["regions"], repr(line.pop("region_files"))])
+        yield Picture(**line, region_state=state)
+
+
+def _units(raw: RawRoot, pictures: Sequence[Picture], rules: Rules | None) -> Iterator[ScanUnit]:
     unit: list[Picture] = []
     size = 0
     for picture in pictures:
         if unit and (len(unit) == _UNIT_PICTURES or size + picture.size > _UNIT_BYTES):
-            yield ScanUnit(raw, tuple(unit))
+            yield ScanUnit(raw, tuple(unit), rules)
             unit, size = [], 0
         unit.append(picture)
         size += picture.size
     if unit:
-        yield ScanUnit(raw, tuple(unit))
+        yield ScanUnit(raw, tuple(unit), rules)
 
 
 def _stored(out: Path, parts: Path) -> Iterator[pa.Table]:
     for path in [out, *sorted(parts.glob("*.parquet"))]:
         if path.is_file():
-            table = pq.read_table(path)
+            table = read_table(path)
             if (table.schema.metadata or {}).get(_VERSION_KEY) == str(SCAN_VERSION).encode():
                 yield table
 
@@ -166,13 +243,13 @@ def _places(table: pa.Table) -> list[Place]:
     return list(zip(table["raw_path"].to_pylist(), frames.to_pylist(), strict=True))
 
 
-def _known(out: Path, parts: Path) -> dict[Place, tuple[int, int] | None]:
-    known: dict[Place, tuple[int, int] | None] = {}
+def _known(out: Path, parts: Path) -> dict[Place, State | None]:
+    known: dict[Place, State | None] = {}
     for table in _stored(out, parts):
-        columns = [table[name].to_pylist() for name in ("size", "mtime_ns", "error")]
-        for place, size, mtime_ns, error in zip(_places(table), *columns, strict=True):
+        columns = [table[name].to_pylist() for name in ("size", "mtime_ns", "region_state", "error", "region_error")]
+        for place, size, mtime_ns, region_state, *errors in zip(_places(table), *columns, strict=True):
             # What failed is tried again: the disk may have been away, or a decoder missing.
-            known[place] = (size, mtime_ns) if error is None else None
+            known[place] = (size, mtime_ns, region_state) if errors == [None, None] else None
     return known
 
 

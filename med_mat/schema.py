@@ -38,6 +38,10 @@ EXTRA = pa.struct(
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
+FILE_STATE = pa.struct([("path", pa.string()), ("size", pa.int64()), ("mtime_ns", pa.int64())])
+
+LABEL_AREA = pa.struct([("label", pa.string()), ("area", pa.float64()), ("specks", pa.int32())])
+
 OBJECT = pa.struct([("label", pa.string()), ("bbox", pa.list_(pa.float32()))])
 
 ROW = pa.schema(
@@ -90,9 +94,15 @@ INDEX = pa.schema(
         ("size", pa.int64()),
         ("mtime_ns", pa.int64()),
         ("extra", EXTRA),
+        ("regions", pa.string()),
+        ("region_files", pa.list_(FILE_STATE)),
     ]
 )
-"""Columns of an index: one line per sample, in the order of keys. ``group`` carries its namespace."""
+"""Columns of an index: one line per sample, in the order of keys. ``group`` carries its namespace.
+
+``regions`` is null but for sources of boxes and masks, else what ``med_mat.annotations`` writes; ``region_files`` are
+the files that it names, with their state.
+"""
 
 SCAN = pa.schema(
     [
@@ -103,6 +113,7 @@ SCAN = pa.schema(
         ("raw_sha256", pa.string()),
         ("pixel_hash", pa.string()),
         ("perceptual_hash", pa.string()),
+        ("fingerprints", pa.binary()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("format", pa.string()),
@@ -110,9 +121,20 @@ SCAN = pa.schema(
         ("rule", pa.string()),
         ("published_bytes", pa.int64()),
         ("error", pa.string()),
+        ("objects", pa.list_(OBJECT)),
+        ("areas", pa.list_(LABEL_AREA)),
+        ("mask_hash", pa.string()),
+        ("mask_bytes", pa.int64()),
+        ("region_state", pa.string()),
+        ("region_error", pa.string()),
     ]
 )
-"""Columns of a scan: one line per picture of a raw root. ``error`` is null where the picture decodes."""
+"""Columns of a scan: one line per picture of a raw root. ``error`` is null where the picture decodes.
+
+The last six are null but for sources of boxes and masks: the row's objects; the share of the picture that each label
+covers, and how many of its components are too small for a box; hash and encoded size of the row's mask; what the
+regions were made of; why they do not fit the picture, null where they do.
+"""
 
 _PIXELS = ("image", "mask")
 
@@ -125,6 +147,9 @@ PLAN = pa.schema(
     ]
 )
 """Columns of a plan: the rows of a source without pixels, and the shard that each goes to."""
+
+REGION_PLAN = pa.schema([*PLAN, ("regions", pa.string()), ("mask_hash", pa.string())])
+"""Columns of a plan of a source of boxes and masks: also what the mask is drawn from, and its hash."""
 
 
 def features() -> Features:

@@ -40,6 +40,7 @@ _GAP = 8
 _CAPTION_SIZE, _CAPTION_LINES = 12, 3
 _TAG_SIZE, _HEADING_SIZE, _TITLE_SIZE = 12, 15, 20
 _SMALLEST_CELL = 32
+_MOST_TAGS = 6
 _NO_HEADING = "(no heading)"
 
 
@@ -58,6 +59,7 @@ class Cell:
         heading: The group that the cell belongs to.
         boxes: Labelled boxes, ``(xmin, ymin, xmax, ymax)`` as shares of the picture's width and height.
         mask: A label map of the picture's size: 0 is background, value i gets colour ``PALETTE[(i - 1) % 7]``.
+        mask_labels: What the values of the mask mean, from 1: boxes of these labels get the colour of the mask.
     """
 
     image: Image.Image | None
@@ -65,6 +67,7 @@ class Cell:
     heading: str = ""
     boxes: Sequence[tuple[str, XYXY]] = ()
     mask: Image.Image | None = None
+    mask_labels: Sequence[str] = ()
 
 
 def contact_sheet(cells: Iterable[Cell], *, columns: int = 8, cell: int = 160, title: str = "") -> Image.Image:
@@ -72,8 +75,9 @@ def contact_sheet(cells: Iterable[Cell], *, columns: int = 8, cell: int = 160, t
 
     Groups stand in the order in which their headings first appear, cells within a group in the order given. A
     heading's line bears the number of its cells; if no cell has a heading there are no such lines. A box has one
-    colour per label throughout the sheet, taken from ``PALETTE`` in order of appearance. Pictures with more than
-    8 bits are stretched from their 0.5th to their 99.5th percentile, transparent ones lie on grey.
+    colour per label throughout the sheet, taken from ``PALETTE`` in order of appearance, or the colour of its label in
+    the mask. Of more than six boxes the first of each label alone bears its name. Pictures with more than 8 bits are
+    stretched from their 0.5th to their 99.5th percentile, transparent ones lie on grey.
 
     Each picture is reduced as it arrives, so an iterator that opens them one by one keeps memory small.
 
@@ -260,20 +264,23 @@ def _masked(picture: Image.Image, label_map: Image.Image) -> Image.Image:
 def _draw_boxes(tile: Image.Image, place: tuple[int, int, int, int], item: Cell, colours: dict[str, Colour]) -> None:
     draw = ImageDraw.Draw(tile)
     left, top, width, height = place
-    tags = []
+    tags: list[tuple[str, Colour, int, int, int]] = []
     for label, box in item.boxes:
         xmin, ymin, xmax, ymax = box
         if not (0 <= xmin < xmax <= 1 and 0 <= ymin < ymax <= 1):
             raise SheetError(
                 f"{item.caption}: box {label!r} is {box}; expected xmin < xmax and ymin < ymax within 0..1"
             )
-        colour = colours.setdefault(label, PALETTE[len(colours) % len(PALETTE)])
+        if label in item.mask_labels:
+            colour = PALETTE[item.mask_labels.index(label) % len(PALETTE)]
+        else:
+            colour = colours.setdefault(label, PALETTE[len(colours) % len(PALETTE)])
         x0, y0 = left + round(xmin * (width - 1)), top + round(ymin * (height - 1))
         x1, y1 = left + round(xmax * (width - 1)), top + round(ymax * (height - 1))
         # A dark line outside the coloured one keeps it visible on a picture of its own colour.
         draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=_INK)
         draw.rectangle((x0, y0, x1, y1), outline=colour, width=2)
-        if label:
+        if label and (len(item.boxes) <= _MOST_TAGS or label not in {tag[0] for tag in tags}):
             tags.append((label, colour, x0, y0, y1))
     for label, colour, x0, y0, y1 in tags:
         _tag(draw, tile.size, label, colour, x0, y0, y1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from med_mat.hashing import uniform
@@ -107,7 +108,6 @@ def assign(items: Sequence[Item], claims: Claims, *, official: bool, hold_out_un
     components = _components(items)
     for component in components:
         sides = claims.sides(component.items)
-        theirs = {item.official for item in component.items if item.official is not None}
         if len(sides) > 1:
             dropped.update((item.id, ACROSS_SPLITS) for item in component.items)
             component.items = []
@@ -115,6 +115,7 @@ def assign(items: Sequence[Item], claims: Claims, *, official: bool, hold_out_un
             component.split = next(iter(sides))
             moved.update(item.id for item in component.items if item.official not in (None, component.split))
         elif official:
+            theirs = {item.official for item in component.items if item.official is not None}
             component.split = min(theirs, key=_RANK.__getitem__) if theirs else "train"
             lost = [item for item in component.items if item.official not in (None, component.split)]
             dropped.update((item.id, IN_OFFICIAL_TEST) for item in lost)
@@ -141,47 +142,69 @@ def _components(items: Sequence[Item]) -> list[_Component]:
             node = parent[node]
         return node
 
-    first: dict[tuple[str, str], int] = {}
+    pictures: dict[str, int] = {}
+    groups: dict[str, int] = {}
+    ties: dict[str, int] = {}
     for number, item in enumerate(items):
-        ties = [("picture", item.pixel_hash), *(("tie", tie) for tie in item.ties)]
+        others = [pictures.setdefault(item.pixel_hash, number)]
         if item.group is not None:
-            ties.append(("group", item.group))
-        for tie in ties:
-            parent[root(number)] = root(first.setdefault(tie, number))
+            others.append(groups.setdefault(item.group, number))
+        if item.ties:
+            others += [ties.setdefault(tie, number) for tie in item.ties]
+        for other in others:
+            if other != number:
+                parent[root(number)] = root(other)
     members: dict[int, list[Item]] = {}
     for number, item in enumerate(items):
-        members.setdefault(root(number), []).append(item)
+        members.setdefault(root(number) if parent[number] != number else number, []).append(item)
     components = [_Component(together, _place(together)) for together in members.values()]
-    components.sort(key=lambda component: (component.place, min(item.id for item in component.items)))
+    components.sort(key=_order)
     return components
+
+
+def _order(component: _Component) -> tuple[float, str]:
+    items = component.items
+    return component.place, items[0].id if len(items) == 1 else min(item.id for item in items)
 
 
 def _place(items: Sequence[Item]) -> float:
     # Sources of one lineage agree on a group without seeing each other: its own name decides, never a row's.
+    if len(items) == 1:
+        return uniform("split", items[0].group if items[0].group is not None else items[0].id)
     groups = [item.group for item in items if item.group is not None]
     return uniform("split", min(groups) if groups else min(item.id for item in items))
 
 
 def _give_each_label_both_sides(components: Sequence[_Component]) -> None:
     by_label: dict[str, list[_Component]] = {}
+    number: Counter[tuple[str, Split]] = Counter()
     for component in components:
-        for label in {label for item in component.items for label in item.labels}:
+        for label in _labels(component):
             by_label.setdefault(label, []).append(component)
+            number[label, component.split] += 1
 
-    def count(label: str, split: Split) -> int:
-        return sum(component.split == split for component in by_label[label])
+    def move(component: _Component, split: Split) -> None:
+        for label in _labels(component):
+            number[label, component.split] -= 1
+            number[label, split] += 1
+        component.split = split
 
     # Training first: what it takes back from test may be the only test component of another label.
     for label in sorted(by_label):
-        if count(label, "train") == 0:
+        if number[label, "train"] == 0:
             for component in reversed(by_label[label]):
                 if component.free:
-                    component.split = "train"
+                    move(component, "train")
                     break
     for label in sorted(by_label):
-        if count(label, "test") == 0:
+        if number[label, "test"] == 0:
             for component in by_label[label]:
-                spared = {name for item in component.items for name in item.labels}
-                if component.free and all(count(name, "train") > 1 for name in spared):
-                    component.split = "test"
+                if component.free and all(number[name, "train"] > 1 for name in _labels(component)):
+                    move(component, "test")
                     break
+
+
+def _labels(component: _Component) -> Collection[str]:
+    if len(component.items) == 1:
+        return dict.fromkeys(component.items[0].labels)
+    return {label for item in component.items for label in item.labels}

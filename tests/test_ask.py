@@ -224,3 +224,21 @@ def test_the_choice_form() -> None:
     )
     with pytest.raises(ValueError, match="at most 4 options, found 5"):
         choice_prompt("What is it?", list("abcde"))
+
+
+@given(
+    present=st.dictionaries(IDS, st.booleans(), max_size=40),
+)
+def test_balance_asks_of_no_more_that_have_a_label_than_lack_it(present: dict[str, bool]) -> None:
+    space = label_space(make_card(labels=label_entries(["mass", "cyst"])), [])
+    rows = {row: ["mass"] if has else ["cyst"] for row, has in present.items()}
+    asked = presence_labels(rows, space, balanced=True)
+    answers = Counter(pair for pairs in asked.values() for pair in pairs)
+    for label in ("mass", "cyst"):
+        assert (
+            answers[label, True]
+            == answers[label, False]
+            == min(sum(present.values()), list(present.values()).count(False))
+        )
+    turned = presence_labels(dict(reversed(rows.items())), space, balanced=True)
+    assert turned == asked

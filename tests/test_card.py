@@ -182,3 +182,38 @@ def test_every_card_of_the_package_is_right(sources: Registry) -> None:
         card = source.card
         assert card.slug == source.slug
         assert card.prose
+
+
+REGIONS: dict[str, Any] = {"kind": "segmentation", "subset": "44", "modality": "us", "anatomy": "thyroid"}
+
+
+def test_labels_of_regions_are_those_that_say_something_was_found() -> None:
+    card = make_card(**REGIONS, overlap_priority=["kidney stone", "kidney cyst"], smallest_region=0.01)
+    assert card.has_regions
+    assert card.region_labels == ("kidney cyst", "kidney stone", "kidney tumor")
+    assert not make_card().has_regions
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"overlap_priority": ["kidney cyst"]}, "detection and segmentation only"),
+        ({"drawn_on": "stored"}, "detection and segmentation only"),
+        ({**REGIONS, "overlap_priority": ["cyst"]}, "overlap_priority"),
+        ({**REGIONS, "overlap_priority": ["normal kidney"]}, "overlap_priority"),
+        ({**REGIONS, "overlap_priority": ["kidney cyst", "kidney cyst"]}, "each once"),
+        ({**REGIONS, "smallest_region": 1.5}, "smallest_region"),
+        ({**REGIONS, "drawn_on": "screen"}, "drawn_on"),
+        ({**REGIONS, "labels": {"normal": LABELS["normal"]}}, "of regions, found 0"),
+        (
+            {
+                **REGIONS,
+                "labels": {str(number): {"label": f"finding {number}", "meaning": "one"} for number in range(256)},
+            },
+            "found 256",
+        ),
+    ],
+)
+def test_mistakes_about_regions_are_told(fields: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(CardError, match=complaint):
+        make_card(**fields)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_card
 
 from med_mat.card import Card
 from med_mat.configs import DEFAULT, EVERYTHING, Config, config_names, configs, shard_path
-from med_mat.dataset_card import dataset_card
-from med_mat.vocabulary import subsets, vocabulary
 
 SPLITS = ("train", "validation", "test")
 
@@ -90,42 +86,10 @@ def test_each_config_takes_in_the_shards_of_its_sources_and_no_other(
             assert all(sum(fnmatchcase(path, glob) for glob in globs) <= 1 for _, _, path in files)
 
 
-@pytest.mark.parametrize("number", [0, 1, 109])
-def test_the_readme_lists_every_config_and_stays_small(number: int) -> None:
-    base = make_card()
-    areas, codes, sets = (list(words) for words in (vocabulary().anatomies, vocabulary().modalities, subsets()))
-    sources = [
-        (
-            base.model_copy(
-                update={
-                    "slug": f"a_source_with_a_long_name_{n}",
-                    "anatomy": areas[n % len(areas)],
-                    "modality": codes[n % len(codes)],
-                    "subset": sets[n % len(sets)],
-                    "licence": base.licence.model_copy(update={"name": "a | b", "spdx": None}),
-                }
-            ),
-            list(SPLITS),
-        )
-        for n in range(number)
-    ]
-    listed = configs(sources)
-    cards = [card for card, _ in sources]
-    entry = {"rows": 3, "splits": dict.fromkeys(SPLITS, 1)}
-    text = dataset_card(listed, cards, {"rows": 3 * number, "sources": {card.slug: entry for card in cards}})
-    front, body = text.split("---\n", 2)[1:]
-    # The Hub reads no more than so much front matter.
-    assert len(front.encode()) < 100_000
-    said = yaml.safe_load(front)
-    assert said["license"] == "other"
-    assert [config["config_name"] for config in said["configs"]] == [config.name for config in listed]
-    assert [config.get("default", False) for config in said["configs"]] == [c.name == DEFAULT for c in listed]
-    for config, read in zip(listed, said["configs"], strict=True):
-        assert {
-            part["split"]: [part["path"]] if isinstance(part["path"], str) else part["path"]
-            for part in read["data_files"]
-        } == {split: list(globs) for split, globs in config.globs.items()}
-    table = [line for line in body.splitlines() if line.startswith("| [")]
-    assert len(table) == number
-    assert all(line.replace("\\|", "").count("|") == 11 for line in table)
-    assert all("a \\| b" in line for line in table)
+@given(built())
+def test_splits_stand_in_their_usual_order(case: tuple[list[tuple[Card, list[str]]], set[str] | None]) -> None:
+    sources, with_pixels = case
+    backwards = [(card, sorted(splits)) for card, splits in sources]
+    for config in configs(backwards, with_pixels=with_pixels):
+        assert list(config.globs) == [split for split in SPLITS if split in config.globs]
+    assert configs(backwards, with_pixels=with_pixels) == configs(sources, with_pixels=with_pixels)

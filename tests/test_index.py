@@ -72,6 +72,8 @@ def test_the_command_on_a_root_that_is_right(bench: Bench) -> None:
         "size": state.st_size,
         "mtime_ns": state.st_mtime_ns,
         "extra": {"age": 60.0, "sex": None, "view": None, "laterality": None, "site": None},
+        "regions": None,
+        "region_files": None,
     }
     code, out, _ = bench.command()
     assert code == 0

@@ -19,6 +19,7 @@ from med_mat.questions.instructions import Instructions, instructed_subsets, loa
 from med_mat.questions.table import markdown
 
 NUMBERS = [f"{number:02d}" for number in range(1, 38)]
+REGION_NUMBERS = [f"{number:02d}" for number in range(38, 54)]
 
 # What the sources of each subset call their labels, whether their cards are written yet or not.
 LABELS = {
@@ -329,8 +330,8 @@ def likeness(one: set[str], two: set[str]) -> float:
 EVERY = [(number, text) for number in NUMBERS for text in load_instructions(number).instructions]
 
 
-def test_all_classification_subsets_have_instructions() -> None:
-    assert list(instructed_subsets()) == NUMBERS
+def test_all_subsets_have_instructions() -> None:
+    assert list(instructed_subsets()) == NUMBERS + REGION_NUMBERS
     assert sorted(LABELS) == NUMBERS
     assert len({text.lower() for _, text in EVERY}) == 37 * 6
 
@@ -412,6 +413,65 @@ def test_no_instruction_is_another_with_the_noun_exchanged() -> None:
             assert likeness(in_one, in_two) <= 0.5, (one, two)
 
 
+@pytest.mark.parametrize("number", REGION_NUMBERS)
+def test_questions_for_boxes_hold_one_label_and_name_none(number: str) -> None:
+    entry = load_instructions(number)
+    assert entry.kind in ("detection", "segmentation")
+    assert entry.presence is not None
+    assert entry.box is not None
+    every = [*entry.instructions, entry.presence, entry.box, *([entry.count] if entry.count else [])]
+    named = carded_labels().get(number, [])
+    assert named, "no card of this subset"
+    for text in every:
+        assert text.isascii(), text
+        assert text.count("{label}") == 1, text
+        assert len(text.split()) <= 30, text
+        assert text.count("?") == 1, text
+        assert not BRITISH.search(text), text
+        bare = f" {' '.join(stems(text.replace('{label}', '')))} "
+        if len(set(named)) > 1:
+            assert not [label for label in named if f" {' '.join(stems(label))} " in bare], text
+    for text in entry.instructions:
+        question = re.split(r"\. ", text)[-1]
+        assert re.search(r"\b(which|what|how|where)\b", text, re.IGNORECASE), text
+        assert not YES_NO.match(question), text
+    assert re.match(r"(Is|Does|Would) ", entry.presence)
+    assert entry.box.startswith("Which box")
+    assert entry.count is None or entry.count.startswith("How many")
+
+
+@pytest.mark.parametrize("number", REGION_NUMBERS)
+def test_questions_for_boxes_fit_their_subset_and_no_other(number: str) -> None:
+    entry = load_instructions(number)
+    for text in entry.instructions:
+        assert [other for other in REGION_NUMBERS if fits(text, load_instructions(other))] == [number], text
+    bare = [text.replace("{label}", "") for text in entry.instructions]
+    for one, two in combinations(bare, 2):
+        assert likeness(content(number, one), content(number, two)) <= 0.3, (one, two)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"instructions": [f"Where on side {side}?" for side in "abcdef"]},
+        {"box": None},
+        {"subset": "02"},
+        {"count": "How many?"},
+    ],
+)
+def test_a_file_of_boxes_that_does_not_fit_is_refused(changed: dict[str, object]) -> None:
+    right: dict[str, Any] = {
+        **VALID,
+        "subset": "39",
+        "instructions": [f"Where is {{label}} from side {side}?" for side in "abcdef"],
+        "box": "Which box holds {label}?",
+    }
+    name = f"subset_{changed.get('subset', '39')}.yaml"
+    assert parse_instructions(yaml.safe_dump(right), "subset_39.yaml").box == right["box"]
+    with pytest.raises(MedMatError, match=re.escape(name)):
+        parse_instructions(yaml.safe_dump(right | changed), name)
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_presence_names_the_picture(number: str) -> None:
     entry = load_instructions(number)
@@ -487,7 +547,7 @@ def test_what_is_no_mapping_is_refused(text: str) -> None:
 
 
 def test_unknown_subset_is_refused() -> None:
-    for number in ("2", "38", "99", "../02"):
+    for number in ("2", "54", "99", "../02"):
         with pytest.raises(MedMatError, match="expected one of 01, 02"):
             load_instructions(number)
 

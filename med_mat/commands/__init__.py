@@ -6,7 +6,21 @@ from importlib import import_module
 
 import typer
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = (
+    "audit",
+    "card",
+    "export",
+    "import_upstream",
+    "download",
+    "baselines",
+    "new",
+    "check",
+    "report",
+    "browse",
+    "push",
+    "verify",
+    "withdraw",
+)
 """Modules of this package with a function ``register(app)``, in the order of ``--help``."""
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from med_mat.images import png
 from med_mat.images.facts import Block, Examined, Facts
-from med_mat.images.hashes import both_hashes, perceptual_hash, pixel_hash
+from med_mat.images.hashes import all_hashes, fingerprints, perceptual_hash, pixel_hash
 from med_mat.images.prepare import count, decoded, metadata, prepare
 from med_mat.images.rules import RULES
 
@@ -22,6 +22,7 @@ __all__ = [
     "Facts",
     "dropped",
     "examine",
+    "fingerprints",
     "frame_count",
     "perceptual_hash",
     "pixel_hash",
@@ -43,7 +44,7 @@ def examine(data: bytes, *, frame: int | None = None) -> Examined:
     """
     prepared = prepare(data, frame)
     image = decoded(prepared)
-    exact, perceptual = both_hashes(image)
+    exact, perceptual, fingerprint = all_hashes(image)
     encoded = prepared.encoded
     facts = Facts(
         format=prepared.format,
@@ -55,7 +56,7 @@ def examine(data: bytes, *, frame: int | None = None) -> Examined:
         published_bytes=(image.width * image.height * len(image.getbands()) if encoded is None else len(encoded)),
         frames=prepared.frames,
     )
-    return Examined(facts, exact, perceptual)
+    return Examined(facts, exact, perceptual, fingerprint)
 
 
 def publish(data: bytes, *, frame: int | None = None) -> bytes:

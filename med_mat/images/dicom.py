@@ -157,6 +157,27 @@ def prepare(data: bytes, frame: int | None) -> Prepared:
         )
 
 
+def stored(data: bytes, frame: int | None) -> npt.NDArray[Any]:
+    """Values of one frame as they are stored, for masks: no rescale, no window.
+
+    Args:
+        data: The whole file.
+        frame: As for :func:`prepare`.
+
+    Returns:
+        Shape (rows, columns), or (rows, columns, 3) for colours.
+
+    Raises:
+        ImageError: No pixels, damaged, too large, or no such frame.
+    """
+    with decoding("DICOM"):
+        dataset = _read(data)
+        wanted = pick_frame(frame, _frames(dataset), "DICOM", default=None)
+        check_size(int(dataset.Columns), int(dataset.Rows))
+        values = _stored(dataset, wanted)
+        return values[0] if values.ndim == 3 and values.shape[0] == 1 else values
+
+
 def count(data: bytes) -> int:
     """Frames of a file.
 

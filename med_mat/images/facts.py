@@ -44,11 +44,13 @@ class Examined:
         facts: The facts.
         pixel_hash: 32 hex digits, see :func:`med_mat.images.pixel_hash`.
         perceptual_hash: 16 hex digits, see :func:`med_mat.images.perceptual_hash`.
+        fingerprints: Bytes, see :func:`med_mat.images.fingerprints`.
     """
 
     facts: Facts
     pixel_hash: str
     perceptual_hash: str
+    fingerprints: bytes
 
 
 @dataclass(frozen=True, slots=True)

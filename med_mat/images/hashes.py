@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import imagehash
 import numpy as np
+import numpy.typing as npt
 import xxhash
 from PIL import Image
+from scipy.fft import dctn
 
 _PREVIEW = 128  # shorter side, in pixels, to which large pictures are averaged before the perceptual hash
+
+FREQUENCIES = 16
+"""Frequencies along each axis that a fingerprint holds."""
+FINGERPRINT_BYTES = FREQUENCIES * FREQUENCIES // 8
+WINDOWS = ("whole", "trimmed", "inner 95%", "inner 90%", "inner 84%", "inner 78%")
+"""Parts of a picture that have a fingerprint each: all of it, all but its plain margins, and centred windows."""
+_INNER = (0.025, 0.05, 0.08, 0.11)  # what the centred windows leave out at each side, as a share of width and height
+_GRID = 64  # pixels along each axis of the small picture that is transformed
+_FLAT = 1.0  # standard deviation in gray levels below which a picture shows nothing
+_PLAIN = 4.0  # standard deviation in gray levels of a line of a plain margin, at most
+_MOST_MARGIN = 0.4  # share of width or height that a margin may take at each side
+
+Box = tuple[float, float, float, float]
 
 
 def canonical(image: Image.Image) -> tuple[Image.Image, bytes]:
@@ -79,10 +94,30 @@ def perceptual_hash(image: Image.Image) -> str:
     return _perceptual(canonical(image)[0])
 
 
-def both_hashes(image: Image.Image) -> tuple[str, str]:
-    """:func:`pixel_hash` and :func:`perceptual_hash` of one picture, sharing its canonical form."""
+def fingerprints(image: Image.Image) -> bytes:
+    """Fingerprints by which an audit finds copies that were scaled, recompressed, mirrored, turned or cropped.
+
+    A fingerprint is the signs of the 16 x 16 lowest frequencies of a discrete cosine transform (type II) of the
+    gray picture, scaled to 64 x 64 pixels: brightness and contrast cancel out. Mirroring a picture inverts the
+    signs of odd frequencies, and transposing it transposes them, so the fingerprints of all eight orientations
+    follow from one. There is one for each of ``WINDOWS``, so that a copy without its margins or with a strip cut
+    off at each side is found too.
+
+    Args:
+        image: A published picture, see :func:`med_mat.images.pixels`.
+
+    Returns:
+        ``len(WINDOWS)`` times 32 bytes: row by row of vertical frequency, the lowest bit of the first byte is the
+        mean, which is always 0. Empty for a picture that shows next to nothing (a standard deviation below one
+        gray level): it would look like all others of its kind.
+    """
+    return _fingerprints(canonical(image)[0])
+
+
+def all_hashes(image: Image.Image) -> tuple[str, str, bytes]:
+    """:func:`pixel_hash`, :func:`perceptual_hash` and :func:`fingerprints` of one picture."""
     plain, data = canonical(image)
-    return _exact(plain, data), _perceptual(plain)
+    return _exact(plain, data), _perceptual(plain), _fingerprints(plain)
 
 
 def _exact(plain: Image.Image, data: bytes) -> str:
@@ -92,7 +127,53 @@ def _exact(plain: Image.Image, data: bytes) -> str:
 
 
 def _perceptual(plain: Image.Image) -> str:
+    return str(imagehash.phash(_preview(plain)))
+
+
+def _preview(plain: Image.Image) -> Image.Image:
     factor = min(plain.size) // _PREVIEW
-    if factor > 1:
-        plain = plain.reduce(factor)
-    return str(imagehash.phash(plain))
+    return plain.reduce(factor) if factor > 1 else plain
+
+
+def _fingerprints(plain: Image.Image) -> bytes:
+    gray = _preview(plain).convert("L")
+    if float(np.asarray(gray).std()) < _FLAT:
+        return b""
+    return b"".join(_signs(gray, box) for box in windows(gray))
+
+
+def windows(gray: Image.Image) -> list[Box]:
+    """The parts of a picture that have a fingerprint each, in the order of ``WINDOWS``.
+
+    Args:
+        gray: A picture of mode ``L``.
+
+    Returns:
+        Boxes (left, top, right, bottom) in pixels.
+    """
+    width, height = gray.size
+    inner = [(cut * width, cut * height, (1 - cut) * width, (1 - cut) * height) for cut in _INNER]
+    return [(0.0, 0.0, float(width), float(height)), _without_margins(gray), *inner]
+
+
+def _signs(gray: Image.Image, box: Box) -> bytes:
+    small = gray.resize((_GRID, _GRID), Image.Resampling.BILINEAR, box=box)
+    low = dctn(np.asarray(small, np.float64))[:FREQUENCIES, :FREQUENCIES]
+    low[0, 0] = 0.0
+    return np.packbits(low > 0, bitorder="little").tobytes()
+
+
+def _without_margins(gray: Image.Image) -> Box:
+    levels = np.asarray(gray)
+    left, right = _margins(levels.T)
+    top, bottom = _margins(levels)
+    return float(left), float(top), float(gray.width - right), float(gray.height - bottom)
+
+
+def _margins(lines: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """Number of plain lines at the start and at the end."""
+    busy = np.flatnonzero(lines.std(axis=1) > _PLAIN)
+    most = int(_MOST_MARGIN * len(lines))
+    if len(busy) == 0:
+        return 0, 0
+    return min(int(busy[0]), most), min(len(lines) - 1 - int(busy[-1]), most)

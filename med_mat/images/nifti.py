@@ -59,12 +59,38 @@ def prepare(data: bytes, frame: int | None) -> Prepared:
         ImageError: Damaged, too large, no such slice, or voxels that are no numbers.
     """
     volume = _load(data)
+    plane = _slice(volume, frame)
+    shown = intensity.scale(_scaled(plane, volume.slope, volume.intercept), volume.low, volume.high)
+    return Prepared("NIFTI", "nifti", volume.slices, image=flatten.from_array(_upright(shown)))
+
+
+def stored(data: bytes, frame: int | None) -> npt.NDArray[Any]:
+    """Values of one axial slice as they are stored, for masks: turned as pictures are, not scaled.
+
+    Args:
+        data: A ``.nii`` or ``.nii.gz`` file.
+        frame: As for :func:`prepare`.
+
+    Returns:
+        Shape (rows, columns).
+
+    Raises:
+        ImageError: As for :func:`prepare`.
+    """
+    return _upright(_slice(_load(data), frame))
+
+
+def _slice(volume: _Volume, frame: int | None) -> npt.NDArray[Any]:
     wanted = pick_frame(frame, volume.slices, "NIfTI", default=None)
     time, height = divmod(wanted, int(volume.voxels.shape[2]))
-    plane = volume.voxels[:, :, height, time]
+    plane: npt.NDArray[Any] = volume.voxels[:, :, height, time]
     check_size(*plane.shape)
-    shown = intensity.scale(_scaled(plane, volume.slope, volume.intercept), volume.low, volume.high)
-    return Prepared("NIFTI", "nifti", volume.slices, image=flatten.from_array(shown[::-1, ::-1].T))
+    return plane
+
+
+def _upright(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    turned: npt.NDArray[Any] = plane[::-1, ::-1].T
+    return turned
 
 
 def count(data: bytes) -> int:

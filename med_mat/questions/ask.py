@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from med_mat.errors import CardError
-from med_mat.hashing import rank
+from med_mat.hashing import rank, ranks, shuffled
 from med_mat.labels import MOST_DISTRACTORS, LabelSpace
 
 MAX_OPTIONS = MOST_DISTRACTORS + 1
 SET_SEPARATOR = "; "
 LETTERS = "ABCD"
 LETTER_INSTRUCTION = "Answer with the option's letter from the given choices directly."
+BOX_INSTRUCTION = (
+    "Answer with one box [xmin, ymin, xmax, ymax] for each region, from top to bottom, as shares of the image's width "
+    "and height from 0 to 1."
+)
+NUMBER_INSTRUCTION = "Answer with a whole number."
 YES_NO = ("yes", "no")
 
 
@@ -21,11 +29,13 @@ class Question:
     """A question with its options and the right one.
 
     Attributes:
-        kind: ``choice`` (one label of several), ``choice_of_sets`` (one set of labels of several) or ``presence``.
+        kind: ``choice`` (one label of several), ``choice_of_sets`` (one set of labels of several), ``presence``,
+            ``where`` (all boxes of a label), ``count`` (how many) or ``choice_of_boxes`` (one box of several).
         question: The question, without options.
-        options: Two to four.
-        answer: The right option.
-        answer_index: Its place among the options, from 0.
+        options: Two to four; none for ``where`` and ``count``.
+        answer: The right option, or what is right where there are none: boxes as
+            ``med_mat.regions.format_boxes(..., "unit")`` spells them with a blank between, or a number.
+        answer_index: Its place among the options, from 0; -1 without options.
     """
 
     kind: str
@@ -33,6 +43,16 @@ class Question:
     options: tuple[str, ...]
     answer: str
     answer_index: int
+
+    def as_row(self) -> dict[str, object]:
+        """Returns an entry of a row's ``more_questions``."""
+        return {
+            "kind": self.kind,
+            "question": self.question,
+            "options": self.options,
+            "answer": self.answer,
+            "answer_index": self.answer_index,
+        }
 
 
 def choice_prompt(question: str, options: Sequence[str]) -> str:
@@ -47,6 +67,11 @@ def choice_prompt(question: str, options: Sequence[str]) -> str:
     return "\n".join([question, *lines, LETTER_INSTRUCTION])
 
 
+def open_prompt(question: str, *, count: bool = False) -> str:
+    """Returns the form of a question without options: question, and how boxes or a number are to be written."""
+    return f"{question}\n{NUMBER_INSTRUCTION if count else BOX_INSTRUCTION}"
+
+
 def ask_label(row_id: str, label: str, space: LabelSpace, instructions: Sequence[str]) -> Question:
     """Asks for the one label of a picture. Distractors come from the subset, and none can be right too.
 
@@ -55,8 +80,8 @@ def ask_label(row_id: str, label: str, space: LabelSpace, instructions: Sequence
     Raises:
         CardError: If no other label of the subset is wrong beside this one.
     """
-    pool, number = space.distractors
-    rivals = _shuffled("distractor", row_id, space.rivals(label, pool))
+    number = space.distractors[1]
+    rivals = shuffled("distractor", row_id, space.distractors_of(label))
     if not rivals:
         raise CardError(
             f"{row_id.split('/')[0]}: no label can stand beside {label!r} as a wrong option; its subset has "
@@ -90,16 +115,8 @@ def ask_label_set(
         None where the source has too few labels that are wrong beside the truth to fill one such set.
     """
     truth = sorted(labels)
-    doubtful = _doubtful(uncertain, space)
-    wrong_labels = [
-        label
-        for label in space.own
-        if label not in doubtful and all(label != true and label not in space.related[true] for true in truth)
-    ]
-    # A label of no finding stands alone or not at all.
-    exclusive = {label for label in space.own if space.excludes_all(label)}
-    pool = [label for label in wrong_labels if len(truth) == 1 or label not in exclusive]
-    wrong = _wrong_sets(_shuffled("distractor", row_id, pool), len(truth), space)
+    pool = space.wrong_beside(tuple(truth), tuple(uncertain))
+    wrong = _wrong_sets(shuffled("distractor", row_id, pool), len(truth), space)
     if not wrong:
         return None
     return _choice("choice_of_sets", row_id, SET_SEPARATOR.join(truth), wrong, instructions)
@@ -115,6 +132,8 @@ def presence_labels(
     rows: Mapping[str, Sequence[str]],
     space: LabelSpace,
     uncertain: Mapping[str, Collection[str]] | None = None,
+    *,
+    balanced: bool = False,
 ) -> dict[str, list[tuple[str, bool]]]:
     """Chooses about which labels each row is asked yes or no.
 
@@ -126,28 +145,53 @@ def presence_labels(
         space: The source's label space.
         uncertain: Row id to the labels that the release neither affirms nor denies of it: neither they nor what can be
             true beside them count as lacking.
+        balanced: Ask no more rows that have a label than lack it: of a label that none lacks, no row is asked.
 
     Returns:
         Row id to (label, present), in the card's order of labels.
     """
+    names = sorted(rows)
     asked: dict[str, list[tuple[str, bool]]] = {row: [] for row in rows}
-    doubtful = {row: _doubtful(labels, space) for row, labels in (uncertain or {}).items() if labels}
+    # Rows with the same labels are alike: what is true of one is looked up for all.
+    said = uncertain or {}
+    kinds: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
+    kind_of = np.fromiter(
+        (kinds.setdefault((tuple(rows[row]), tuple(said.get(row, ()))), len(kinds)) for row in names), np.int64
+    )
+    kind_labels = [(labels, _doubtful(doubts, space)) for labels, doubts in kinds]
     for label in space.own:
         if space.excludes_all(label):
             continue
         related = space.related[label]
-        positive = [row for row, labels in rows.items() if label in labels]
-        negative = [
-            row
-            for row, labels in rows.items()
-            if label not in labels and related.isdisjoint(labels) and label not in doubtful.get(row, ())
-        ]
-        negative.sort(key=lambda row: (rank("negative", row, label), row))
-        for row in positive:
-            asked[row].append((label, True))
-        for row in negative[: len(positive)]:
-            asked[row].append((label, False))
+        has = np.array([label in labels for labels, _ in kind_labels], bool)
+        lacks = np.array(
+            [
+                label not in labels and related.isdisjoint(labels) and label not in doubts
+                for labels, doubts in kind_labels
+            ],
+            bool,
+        )
+        positive, negative = np.flatnonzero(has[kind_of]), np.flatnonzero(lacks[kind_of])
+        number = len(positive)
+        if balanced and len(negative) < number:
+            number = len(negative)
+            positive = _lowest("positive", names, positive, label, number)
+        negative = _lowest("negative", names, negative, label, number)
+        for place in positive.tolist():
+            asked[names[place]].append((label, True))
+        for place in negative.tolist():
+            asked[names[place]].append((label, False))
     return asked
+
+
+def _lowest(
+    purpose: str, names: Sequence[str], places: npt.NDArray[np.int64], label: str, number: int
+) -> npt.NDArray[np.int64]:
+    """Those places, of sorted names, whose names rank lowest for the label."""
+    if len(places) <= number:
+        return places
+    order = np.argsort(ranks(purpose, (names[place] for place in places.tolist()), label), kind="stable")
+    return places[order[:number]]
 
 
 def _doubtful(uncertain: Iterable[str], space: LabelSpace) -> set[str]:
@@ -156,7 +200,7 @@ def _doubtful(uncertain: Iterable[str], space: LabelSpace) -> set[str]:
 
 
 def _choice(kind: str, row_id: str, answer: str, wrong: Sequence[str], instructions: Sequence[str]) -> Question:
-    options = tuple(_shuffled("option", row_id, [answer, *wrong]))
+    options = tuple(shuffled("option", row_id, [answer, *wrong]))
     instruction = instructions[rank("instruction", row_id) % len(instructions)]
     return Question(kind, instruction, options, answer, options.index(answer))
 
@@ -165,15 +209,15 @@ def _wrong_sets(names: Iterable[str], size: int, space: LabelSpace) -> list[str]
     # Labels that could both be right never stand in two options: each would show that the other is wrong.
     sets: list[list[str]] = []
     filling: list[str] = []
+    used: set[str] = set()
     for name in names:
-        if any(not space.related[name].isdisjoint(other) for other in sets):
+        if not space.related[name].isdisjoint(used):
             continue
         filling.append(name)
         if len(filling) == size:
             sets.append(filling)
+            if len(sets) == MAX_OPTIONS - 1:
+                break
+            used.update(filling)
             filling = []
-    return [SET_SEPARATOR.join(sorted(labels)) for labels in sets[: MAX_OPTIONS - 1]]
-
-
-def _shuffled(purpose: str, row_id: str, names: Iterable[str]) -> list[str]:
-    return sorted(names, key=lambda name: (rank(purpose, row_id, name), name))
+    return [SET_SEPARATOR.join(sorted(labels)) for labels in sets]

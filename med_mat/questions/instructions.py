@@ -28,12 +28,16 @@ class Instructions:
 
     Attributes:
         subset: Number as published, two digits.
-        kind: As published: ``classification`` asks for one label, ``multilabel`` for all labels of the picture.
+        kind: As published: ``classification`` asks for one label, ``multilabel`` for all labels of the picture,
+            ``detection`` and ``segmentation`` for the boxes of a label.
         noun: What every picture of the subset is, without article: "CT slice of the kidneys".
         anchors: Words that tell the subset's instructions from those of all others. An anchor of several words
             is in a text when each of its words is; every instruction has at least one anchor.
-        instructions: Six questions, different in clinical content.
+        instructions: Six questions, different in clinical content; where boxes are asked for, each with one
+            ``{label}``.
         presence: Yes/no question with one ``{label}`` for a clean label, or None where none reads well.
+        count: Question with one ``{label}`` for the number of its regions, or None where they are no things to count.
+        box: Question with one ``{label}``, to which one box of several is the answer; None without boxes.
     """
 
     subset: str
@@ -42,6 +46,8 @@ class Instructions:
     anchors: tuple[str, ...]
     instructions: tuple[str, ...]
     presence: str | None
+    count: str | None = None
+    box: str | None = None
 
 
 def _question(text: str) -> str:
@@ -72,6 +78,8 @@ class _File(BaseModel):
     noun: _Text
     anchors: Annotated[tuple[_Text, ...], Field(min_length=1), AfterValidator(_distinct)]
     presence: Annotated[str, AfterValidator(_template)] | None
+    count: Annotated[str, AfterValidator(_template)] | None = None
+    box: Annotated[str, AfterValidator(_template)] | None = None
     instructions: Annotated[
         tuple[Annotated[str, AfterValidator(_question)], ...],
         Field(min_length=INSTRUCTIONS_PER_SUBSET, max_length=INSTRUCTIONS_PER_SUBSET),
@@ -114,13 +122,23 @@ def parse_instructions(text: str, name: str) -> Instructions:
         raise MedMatError(f"{where} does not fit: {problems}. Mend the file.") from error
     if file.subset not in published_subsets() or name != _file_name(file.subset):
         raise MedMatError(f"{where} says subset {file.subset!r}; expected the number in its file name. Mend either.")
+    kind = published_subsets()[file.subset].kind
+    regions = kind in ("detection", "segmentation")
+    asks = [text.count("{label}") for text in file.instructions]
+    if asks != [int(regions)] * len(asks) or regions != (file.box is not None) or (file.count and not regions):
+        raise MedMatError(
+            f"{where} is of kind {kind}: expected box, and {{label}} once in each instruction, where boxes are asked "
+            "for, and neither of these nor count elsewhere. Mend the file."
+        )
     return Instructions(
         subset=file.subset,
-        kind=published_subsets()[file.subset].kind,
+        kind=kind,
         noun=file.noun,
         anchors=file.anchors,
         instructions=file.instructions,
         presence=file.presence,
+        count=file.count,
+        box=file.box,
     )
 
 

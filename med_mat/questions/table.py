@@ -10,8 +10,8 @@ from med_mat.questions.instructions import Instructions, instructed_subsets, loa
 _INTRODUCTION = """\
 # Questions
 
-Each classification subset has six instructions. A row shows one of them with its picture, above two to four
-options. The six differ in clinical content: they come to the same label from the sign, the report, the treatment,
+Each subset has six instructions. A row of a classification subset shows one of them with its picture, above two to
+four options. The six differ in clinical content: they come to the same label from the sign, the report, the treatment,
 the tissue, the register. In a subset of kind *multilabel* they ask for all labels of the picture.
 
 What holds for each of them, and is tested:
@@ -22,6 +22,10 @@ What holds for each of them, and is tested:
 - It is true of every picture of the subset. Subset 03 holds radiographs among its CT slices, 08 holds ordinary
   photographs, 32 is published as X-ray and holds MRI: their instructions say "chest image", "image", "brain scan".
 - It fits no other subset: it holds an anchor of its own subset and of no other.
+
+Subsets 38 to 53 ask for boxes: `{label}` stands for the label whose boxes are the answer, written as
+`docs/regions.md` says. Beside the six they have the yes/no form, a question for models that only choose, to which one
+box of four is the answer, and, where regions are things to count, one for their number.
 
 The yes/no form asks for one label, which takes the place of `{label}`. A label that says that nothing was found is
 never asked for in this way. A source outside the published subsets brings its own questions in its card.
@@ -38,8 +42,9 @@ def _section(entry: Instructions) -> str:
         f"Kind: {entry.kind}. Anchors: {', '.join(entry.anchors)}.",
         questions,
     ]
-    if entry.presence is not None:
-        lines.append(f"Yes/no: {entry.presence}")
+    for name, text in (("Yes/no", entry.presence), ("One box of four", entry.box), ("Number", entry.count)):
+        if text is not None:
+            lines.append(f"{name}: {text}")
     return "\n\n".join(lines) + "\n"
 
 

@@ -71,15 +71,16 @@ def components(mask: Mask) -> list[Component]:
     return sorted(found, key=lambda component: (reading_order(component.box), component.area))
 
 
-def mask_boxes(mask: Mask) -> list[Box]:
+def mask_boxes(mask: Mask, *, smallest: float | None = None) -> list[Box]:
     """Canonical boxes of a mask's components, without specks (see ``SPECK_PIXELS``, ``SPECK_SHARE``).
 
     Args:
         mask: Shape (H, W).
+        smallest: Share of the picture below which a component is a speck too; None for the package's limit alone.
 
     Returns:
         From top to bottom, then from left to right. Empty if the mask is empty or holds specks only.
     """
     height, width = mask.shape
-    limit = speck_limit(width, height)
+    limit = max(speck_limit(width, height), math.ceil(round((smallest or 0.0) * width * height, 6)))
     return [canonical(found.box, width, height) for found in components(mask) if found.area >= limit]

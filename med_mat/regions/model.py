@@ -49,11 +49,14 @@ class Regions:
                     f"{(self.height, self.width)}, the picture's; fit_mask() resizes"
                 )
 
-    def objects(self) -> list[Object]:
+    def objects(self, smallest: float | None = None) -> list[Object]:
         """Objects of the row.
 
         A label for which the release has boxes keeps these, one per object. A label with a mask only gets the box of
         each component, without specks.
+
+        Args:
+            smallest: As for :func:`med_mat.regions.mask_boxes`.
 
         Returns:
             From top to bottom, then from left to right; at equal boxes by label. Nothing is dropped for overlap.
@@ -67,7 +70,7 @@ class Regions:
         boxed = {region.label for region in self.boxes}
         for label, mask in self.masks.items():
             if label not in boxed:
-                found += [(box, label) for box in mask_boxes(mask)]
+                found += [(box, label) for box in mask_boxes(mask, smallest=smallest)]
         found.sort(key=lambda pair: (reading_order(pair[0]), pair[1]))
         return [Object(label=label, bbox=list(box)) for box, label in found]
 

@@ -90,12 +90,15 @@ def binary_mask(pixels: npt.NDArray[Any], *, threshold: int | None = None, inver
     return ~inside if inverted else inside
 
 
-def class_masks(pixels: npt.NDArray[Any], classes: Mapping[int, str | None]) -> dict[str, Mask]:
+def class_masks(
+    pixels: npt.NDArray[Any], classes: Mapping[int, str | None], *, lenient: bool = False
+) -> dict[str, Mask]:
     """Masks in a label map.
 
     Args:
         pixels: Shape (H, W).
         classes: What each value that may occur means; None for what is no class. Several values may share a label.
+        lenient: Any other value is no class.
 
     Returns:
         One mask of shape (H, W) per label of ``classes``, in their order, also where it is empty.
@@ -106,7 +109,7 @@ def class_masks(pixels: npt.NDArray[Any], classes: Mapping[int, str | None]) -> 
     _check_shape(pixels, ("(H, W)",))
     values, counts = np.unique(pixels, return_counts=True)
     unknown = ~np.isin(values, list(classes))
-    if unknown.any():
+    if unknown.any() and not lenient:
         raise ImageError(
             f"a label map: expected the values {', '.join(map(str, sorted(classes)))}, found also "
             f"{_listed(values[unknown], counts[unknown])}; see whether the release's coding changed"
@@ -114,12 +117,15 @@ def class_masks(pixels: npt.NDArray[Any], classes: Mapping[int, str | None]) -> 
     return _by_label(classes, lambda value: pixels == value, pixels.shape)
 
 
-def colour_masks(pixels: npt.NDArray[Any], classes: Mapping[_RGB, str | None]) -> dict[str, Mask]:
+def colour_masks(
+    pixels: npt.NDArray[Any], classes: Mapping[_RGB, str | None], *, lenient: bool = False
+) -> dict[str, Mask]:
     """Masks in a picture that codes classes by colour.
 
     Args:
         pixels: 8-bit, shape (H, W, 3) or (H, W, 4); alpha is ignored.
         classes: What each colour (red, green, blue) that may occur means; None for what is no class.
+        lenient: Any other colour is no class.
 
     Returns:
         As :func:`class_masks`.
@@ -132,7 +138,7 @@ def colour_masks(pixels: npt.NDArray[Any], classes: Mapping[_RGB, str | None]) -
     by_number = {(red << 16) | (green << 8) | blue: label for (red, green, blue), label in classes.items()}
     values, counts = np.unique(packed, return_counts=True)
     unknown = ~np.isin(values, list(by_number))
-    if unknown.any():
+    if unknown.any() and not lenient:
         colours = [(value >> 16, value >> 8 & 255, value & 255) for value in values[unknown].tolist()]
         raise ImageError(
             f"a mask in colours: expected {', '.join(map(str, classes))}, found also "
