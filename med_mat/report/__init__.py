@@ -1,0 +1,1 @@
+"""A build as one static page: what is in it, source by source, with sample pictures."""
