@@ -34,6 +34,9 @@ def explode(rows: Rows) -> Rows:
         return type(rows)({split: explode(part) for split, part in rows.items()})
     # Decoding would write JPEG anew: the bytes are passed on as they are.
     stored: Rows = rows
+    if isinstance(rows, IterableDataset):
+        # A stream that decodes in threads, as one from the Hub does, keeps doing so after a cast.
+        stored = rows.decode(False)
     for name in PICTURE_COLUMNS:
         stored = stored.cast_column(name, Image(decode=False))
     plain = {**stored.features, **{name: Image() for name in PICTURE_COLUMNS}}

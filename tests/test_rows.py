@@ -66,3 +66,9 @@ def test_the_choice_form(folder: Path) -> None:
         f"{letter}: {option}" for letter, option in zip("ABCD", row["options"], strict=False)
     ]
     assert lines[-1] == "Answer with the option's letter from the given choices directly."
+
+
+def test_a_stream_that_decodes_in_threads_explodes_too(folder: Path) -> None:
+    plain = datasets.load_dataset(str(folder), "several", split="train", streaming=True)
+    found = [(row["question_id"], row["image"].size) for row in explode(plain.decode(num_threads=2))]
+    assert found == [(row["question_id"], row["image"].size) for row in explode(plain)]
