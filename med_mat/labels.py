@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import combinations
 
 from med_mat.card import Card
+from med_mat.questions.offers import Offers, even_offers
 
 MOST_DISTRACTORS = 3
 """Wrong options of a single-choice question, as in the paper."""
@@ -29,6 +30,17 @@ class LabelSpace:
     own: tuple[str, ...]
     related: dict[str, frozenset[str]]
     no_finding: frozenset[str]
+
+    @cached_property
+    def offers(self) -> Offers:
+        """Which of the source's own labels are offered together in its questions of one label.
+
+        Its own alone: a label that the source never uses is never right in it, and who has seen its questions knows.
+        Empty if a label of the source can be true beside all its others: only labels of other sources are wrong then.
+        """
+        if any(not self.rivals(label, self.own) for label in self.own):
+            return Offers(0, (), (), 0.0)
+        return even_offers(self.own, self.related)
 
     def excludes_all(self, label: str) -> bool:
         """Tells whether the label says that nothing was found, so that it stands beside no other."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from med_mat.errors import CardError
-from med_mat.hashing import rank, ranks, shuffled
+from med_mat.hashing import rank, ranks, shuffled, uniform
 from med_mat.labels import MOST_DISTRACTORS, LabelSpace
 
 MAX_OPTIONS = MOST_DISTRACTORS + 1
@@ -73,13 +73,18 @@ def open_prompt(question: str, *, count: bool = False) -> str:
 
 
 def ask_label(row_id: str, label: str, space: LabelSpace, instructions: Sequence[str]) -> Question:
-    """Asks for the one label of a picture. Distractors come from the subset, and none can be right too.
+    """Asks for the one label of a picture. None of the wrong options can be right too.
 
-    All questions of a source have the same number of options.
+    They are labels of the source itself, offered in sets of which each label is right equally often, so that the
+    options do not tell the answer. Only where a source's own labels cannot stand beside one another do they come from
+    the other sources of the subset. All questions of a source have the same number of options.
 
     Raises:
         CardError: If no other label of the subset is wrong beside this one.
     """
+    if space.offers.size:
+        shown = space.offers.choose(label, uniform("distractor", row_id))
+        return _choice("choice", row_id, label, shown, instructions)
     number = space.distractors[1]
     rivals = shuffled("distractor", row_id, space.distractors_of(label))
     if not rivals:
@@ -115,6 +120,11 @@ def ask_label_set(
         None where the source has too few labels that are wrong beside the truth to fill one such set.
     """
     truth = sorted(labels)
+    if len(truth) == 1:
+        doubtful = _doubtful(uncertain, space)
+        shown = space.offers.choose(truth[0], uniform("distractor", row_id), doubtful)
+        if shown:
+            return _choice("choice_of_sets", row_id, truth[0], shown, instructions)
     pool = space.wrong_beside(tuple(truth), tuple(uncertain))
     wrong = _wrong_sets(shuffled("distractor", row_id, pool), len(truth), space)
     if not wrong:
