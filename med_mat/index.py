@@ -170,6 +170,7 @@ class _Collector:
         self.left_out: Counter[str] = Counter()
         self.odd: list[Oddity] = []
         self.claimed: set[PurePosixPath] = set()
+        self.masks: dict[PurePosixPath, RawFile] = {}
         self.folded = _unique_but_for_case(card)
         self.uncounted: set[str] = set()
 
@@ -193,7 +194,7 @@ class _Collector:
             )
         masks = list(region_files(sample.regions))
         named_once = self._tallied(sample, labels)
-        self.claimed.update(mask.path for mask in masks if not mask.missing)
+        self.masks.update({mask.path: mask for mask in masks if not mask.missing})
         if image.missing:
             self.missing.add(named_once, sample.split)
             if not self.allow_missing:
@@ -318,12 +319,13 @@ class _Collector:
 
     def finish(self, raw: RawRoot) -> Index:
         pictures = [file for file in raw.files if is_picture(file)]
-        if self.missing.total and not self.claimed and pictures:
+        if self.missing.total and not self.claimed and not self.masks and pictures:
             raise LayoutError(
                 f"{self.card.slug}: none of the {self.missing.total} pictures that the label files name is in "
                 f"{raw.location}, which holds {len(pictures)} others, such as {pictures[0].path}. Expected: the "
                 f"layout of the official download ({self.card.homepage})"
             )
+        self._count_idle_masks()
         self._note_copies(raw)
         self._note_unread(pictures)
         for skipped in raw.skipped:
@@ -341,6 +343,13 @@ class _Collector:
             odd=tuple(sorted(declare(self.card, self.odd), key=lambda oddity: (oddity.kind, oddity.path))),
             card=self.card,
         )
+
+    def _count_idle_masks(self) -> None:
+        used = {mask["path"] for row in self.rows.values() for mask in row["region_files"] or ()}
+        for path, mask in self.masks.items():
+            if path not in self.claimed and str(path) not in used and is_picture(mask):
+                self.left_out["mask of a picture that is no sample or not in the raw root"] += 1
+        self.claimed.update(self.masks)
 
     def _note_copies(self, raw: RawRoot) -> None:
         for copy in raw.copies:

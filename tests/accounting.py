@@ -54,19 +54,25 @@ def _places(build: Path, stage: str, slug: str) -> Counter[Place]:
     return Counter((line["raw_path"], line["frame"]) for line in table.to_pylist())
 
 
+def _masks(build: Path, slug: str) -> set[str]:
+    lines = pq.read_table(build / ".med-mat" / "index" / f"{slug}.parquet", columns=["region_files"]).to_pylist()
+    return {mask["path"] for line in lines for mask in line["region_files"] or ()}
+
+
 def _of_source(build: Path, slug: str, entry: dict[str, Any]) -> Iterator[str]:
     summary = _summary(build, slug)
     index, scan, plan = (_places(build, stage, slug) for stage in ("index", "scan", "plan"))
 
     # Files of the raw root: in the index, or listed, or counted with a reason.
     indexed = {path for path, _ in index if _PICTURE.fullmatch(path)}
+    masks = {path for path in _masks(build, slug) - indexed if _PICTURE.fullmatch(path)}
     odd = {line["path"] for line in summary["odd"] if line["kind"] in STANDS_FOR_A_FILE}
-    listed = {path for path in odd - indexed if _PICTURE.fullmatch(path)}
+    listed = {path for path in odd - indexed - masks if _PICTURE.fullmatch(path)}
     counted = sum(summary["left_out"].values())
-    if summary["files"] != len(indexed) + len(listed) + counted:
+    if summary["files"] != len(indexed) + len(masks) + len(listed) + counted:
         yield (
-            f"{summary['files']} picture files, but {len(indexed)} in the index, {len(listed)} listed as odd and "
-            f"{counted} counted as left out"
+            f"{summary['files']} picture files, but {len(indexed)} in the index with {len(masks)} masks, {len(listed)} "
+            f"listed as odd and {counted} counted as left out"
         )
     if (entry["files"], entry["samples"], index.total()) != (
         summary["files"],

@@ -433,7 +433,10 @@ def test_masks_are_claimed_and_missing_ones_are_told(tmp_path: Path, raw: Raw) -
         ("missing_mask", "masks/absent.png"),
     ]
     assert [line["key"] for line in found.table.to_pylist()] == ["a.png"]
-    assert found.left_out == {"its mask is not in the raw root": 1}
+    assert found.left_out == {
+        "its mask is not in the raw root": 1,
+        "mask of a picture that is no sample or not in the raw root": 1,
+    }
     slice_of_it = _index(tmp_path, allow_missing=True)
     assert slice_of_it.odd == ()
     declared = _index(
@@ -459,7 +462,8 @@ def test_a_label_that_is_none_leaves_the_sample_out_whatever_its_regions(tmp_pat
     raw.add("a.png", labels=["scale"], masks={"a.png": _mask()}, binary=[["N", "a.png"]])
     found = _index(tmp_path)
     assert found.table.num_rows == 0
-    assert sum(found.left_out.values()) == 1
+    assert found.left_out["mask of a picture that is no sample or not in the raw root"] == 1
+    assert sum(found.left_out.values()) == 2
     assert found.odd == ()
 
 
