@@ -15,6 +15,7 @@ from lm_eval.api.registry import register_model
 from med_mat.baselines.errors import BaselineError
 from med_mat.baselines.letters import Request, generate, score_letters
 from med_mat.baselines.models import Precision, load_model
+from med_mat.baselines.processes import this_process
 from med_mat.questions.ask import LETTERS
 
 if TYPE_CHECKING:
@@ -58,12 +59,10 @@ class MedMatLM(LM):  # type: ignore[misc] # its types are not read
         Raises:
             BaselineError: The model does not load, or the batch size is no number.
         """
-        from accelerate import PartialState
-
         super().__init__()
         if max_batch_size is not None or not str(batch_size).isdigit():
             raise BaselineError(f"batch size {batch_size!r}: expected a number; this model does not try sizes out")
-        state = PartialState()
+        state = this_process()
         self._rank, self._world_size = state.process_index, state.num_processes
         self._loaded = load_model(
             model,
@@ -157,9 +156,7 @@ class MedMatLM(LM):  # type: ignore[misc] # its types are not read
 
     def barrier(self) -> None:
         """Waits for every process."""
-        from accelerate import PartialState
-
-        PartialState().wait_for_everyone()
+        this_process().wait_for_everyone()
 
 
 def _question_of(request: Instance) -> tuple[Any, ...]:

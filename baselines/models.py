@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from med_mat.baselines.errors import BaselineError
+from med_mat.baselines.processes import this_process
 from med_mat.baselines.prompts import Prompter
 
 if TYPE_CHECKING:
@@ -140,9 +141,7 @@ def base_of(adapter: Path) -> Path | str:
 
 def best_device() -> str:
     """Returns the device that this process computes on: its own GPU where there is one, else the CPU."""
-    from accelerate import PartialState
-
-    return str(PartialState().device)
+    return str(this_process().device)
 
 
 def text_module(model: PreTrainedModel) -> str:

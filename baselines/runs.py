@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from med_mat.baselines.errors import BaselineError
+from med_mat.baselines.processes import this_process
 from med_mat.baselines.questions import QUESTION, Data, Questions
 
 RUN_FILE = "run.json"
@@ -121,9 +122,8 @@ def finish(folder: Path) -> None:
 def environment() -> dict[str, Any]:
     """Tells what a run ran with: versions, device, number of processes."""
     import torch
-    from accelerate import PartialState
 
-    state = PartialState()
+    state = this_process()
     device = torch.cuda.get_device_name(state.device) if state.device.type == "cuda" else platform.processor() or "CPU"
     return {
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}},

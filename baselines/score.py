@@ -18,6 +18,7 @@ from med_mat.baselines.errors import BaselineError
 from med_mat.baselines.harness import MODEL_NAME
 from med_mat.baselines.letters import letter_of
 from med_mat.baselines.models import Precision
+from med_mat.baselines.processes import this_process
 from med_mat.baselines.questions import QUESTION, Questions, resolved
 from med_mat.baselines.tasks import Method, boxes_of, group_names, matched, write_tasks
 
@@ -66,12 +67,10 @@ def score(
     Raises:
         BaselineError: No tasks, a folder with another run, or a model that does not load.
     """
-    from accelerate import PartialState
-
     if not tasks:
         raise BaselineError("there are no tasks to score: the dataset has no question for them in this split")
     scoring = scoring or Scoring()
-    state = PartialState()
+    state = this_process()
     data = {name: resolved(questions.data) for name, questions in tasks.items()}
     settings = {
         **asdict(scoring),

@@ -1,4 +1,4 @@
-"""``tiny``: a LLaVA of about two million parameters that is made on the spot and learns on a CPU.
+"""``tiny``: a LLaVA of one to two million parameters that is made on the spot and learns on a CPU.
 
 The architecture is the real one: a CLIP vision tower, a projector and a Llama. Weights start random; the tokeniser is
 trained on the questions and takes a label for one token, so that within a minute so small a model can learn which

@@ -23,6 +23,7 @@ from med_mat.baselines.models import (
     text_module,
     vision_module,
 )
+from med_mat.baselines.processes import this_process
 from med_mat.baselines.prompts import Prompter, answer_text
 from med_mat.baselines.questions import Data, Questions, open_picture, resolved
 from med_mat.baselines.tiny import save_tiny
@@ -166,11 +167,9 @@ def train(questions: Questions, training: Training, out: Path) -> Path:
         BaselineError: No questions, settings that contradict one another, a folder with another run, or a model that
             does not load.
     """
-    from accelerate import PartialState
-
     if not len(questions):
         raise BaselineError("there are no questions to train on")
-    state = PartialState()
+    state = this_process()
     settings = {
         **asdict(training),
         "data": resolved(questions.data),
@@ -257,15 +256,14 @@ def _has_checkpoint(out: Path) -> bool:
 
 def _trainer(loaded: Loaded, questions: Questions, training: Training, out: Path) -> SFTTrainer:
     import torch
-    from accelerate import PartialState
     from peft import LoraConfig
     from trl import SFTConfig
 
-    share, odd = divmod(training.batch_size, PartialState().num_processes)
+    share, odd = divmod(training.batch_size, this_process().num_processes)
     at_once = training.device_batch_size or share
     if odd or not share or share % at_once:
         raise BaselineError(
-            f"{training.batch_size} questions a step do not divide into {PartialState().num_processes} processes with "
+            f"{training.batch_size} questions a step do not divide into {this_process().num_processes} processes with "
             f"{at_once} questions at once each"
         )
     model = loaded.model

@@ -1,10 +1,10 @@
-"""Reading with shuffling and decoding: a build beside the same pictures as loose files, WebDataset and MosaicML Streaming.
+"""Shuffled reading with decoding: a build beside loose files, WebDataset and MosaicML Streaming of the same pictures.
 
     python benchmarks/loading.py --pictures 4000 --runs 3
 
-Every way gives RGB pictures and a label, shuffled, in one process, from the page cache. Each is a process of its own; its
-first row counts from after its imports. Ways whose package is absent are left out: benchmarks/README.md tells how to
-have them.
+Every way gives RGB pictures and a label, shuffled, in one process, from the page cache. Each is a process of its own;
+its first row counts from after its imports. Ways whose package is absent are left out: benchmarks/README.md tells how
+to have them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -158,8 +159,13 @@ def prepare(folder: Path, pictures: int, size: int) -> None:
 
 
 def measure(way: str, folder: Path) -> dict[str, float]:
+    package, opens = WAYS[way]
+    if package == "streaming":
+        _streaming()
+    else:
+        import_module(package)
     start = time.perf_counter()
-    read = WAYS[way][1](folder)
+    read = opens(folder)
     opened = time.perf_counter()
     number, first = 0, 0.0
     for _ in read():
@@ -192,8 +198,8 @@ def main() -> None:
                 output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
                 results[way].append(json.loads(output.splitlines()[-1]))
     print(
-        f"{arguments.pictures} JPEGs of {arguments.size}x{arguments.size}; {platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}; medians of {arguments.runs}\n"
+        f"{arguments.pictures} JPEGs of {arguments.size}x{arguments.size}; {platform.machine()}, {os.cpu_count()} "
+        f"cores, Python {platform.python_version()}; medians of {arguments.runs}\n"
     )
     print("| way | rows | first row, s | rows/s (least to most) |\n| --- | ---: | ---: | ---: |")
     for way, runs in results.items():

@@ -144,7 +144,8 @@ def build(
     Args:
         registry: All sources.
         raw: Folder or fsspec URL with a raw root per source, named by slug (or by ``download_of``).
-        out: The folder to build, or its fsspec URL; there only builds started on this machine are kept apart.
+        out: The folder to build, or its fsspec URL; there only builds started on this machine are kept apart. An engine
+            of several machines needs an absolute path.
         slugs: Sources to build; all whose raw root is there if empty.
         workers: Number of processes of this machine.
         engine: Spreads scan and encode in their stead; raw roots and ``out`` must lie where all its machines see them.
@@ -163,7 +164,6 @@ def build(
     spread = engine or processes(workers)
     place = place_of(out)
     if is_local(place):
-        place = place.absolute()  # workers stand elsewhere
         (place / WORK).mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(_lock_file(place), timeout=0):

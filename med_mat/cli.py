@@ -160,6 +160,7 @@ def build(
             from med_mat.engine_ray import ray_cluster
 
             spread = stack.enter_context(ray_cluster(address, workers=workers))
+            out = out if "://" in out else str(Path(out).absolute())  # its workers stand elsewhere
         else:
             spread = processes(workers or CORES)
         progress = stack.enter_context(BuildProgress(console))

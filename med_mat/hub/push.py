@@ -142,6 +142,7 @@ def push(
     with plainly(repo), _locked(build):
         built = read_build(build)
         published = published_state(api, repo, sleep)
+        _refuse_public(repo, published, public, allow_pixels)
         if published is None and not dry_run:
             patiently(
                 lambda: api.create_repo(
@@ -152,8 +153,8 @@ def push(
             published = published_state(api, repo, sleep)
             if published is None:
                 raise HubError(f"{repo}: made, and not to be seen; check the token with `hf auth whoami`")
+            _refuse_public(repo, published, public, allow_pixels)
         before = published.manifest if published else None
-        _refuse_public(repo, published, public, allow_pixels)
         decided = rights(
             published_cards(registry, built["sources"], "build"),
             allow_pixels=allow_pixels,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
@@ -96,16 +97,14 @@ def verify(
         told.start(f"read {repo}", len(listed))
         files = HfFileSystem(endpoint=api.endpoint, token=api.token)
         for slug, path, record in listed:
+            serves = manifest["sources"][slug]["serves"]
             with files.open(f"datasets/{repo}@{state.commit}/{path}", "rb") as stream:
-                shard = pq.ParquetFile(stream)
-                if shard.metadata.num_rows != record["rows"]:
-                    problems.append(f"{path}: {shard.metadata.num_rows} rows; the manifest has {record['rows']}")
-                if manifest["sources"][slug]["serves"] == "images":
-                    pictures += _pictures(shard, path, per_shard, problems)
-                else:
-                    _no_pixels(shard, path, problems)
-                rows += shard.metadata.num_rows
-            shards += 1
+                try:
+                    found, decoded = _shard(pq.ParquetFile(stream), path, record["rows"], serves, per_shard, problems)
+                except (pa.ArrowException, KeyError) as error:
+                    problems.append(f"{path}: is no shard that can be read: {error}")
+                    continue
+            shards, rows, pictures = shards + 1, rows + found, pictures + decoded
             told.advance(1)
     return Verification(repo, state.commit, manifest["version"], configs, shards, rows, pictures, tuple(problems))
 
@@ -140,15 +139,24 @@ def _rights(manifest: Manifest, state: Snapshot) -> Iterator[str]:
 def _configs(repo: str, commit: str, manifest: Manifest, problems: list[str]) -> int:
     """Resolves every config by datasets; returns how many are right."""
     import datasets
+    from datasets.exceptions import DatasetsError
 
     right = 0
     expected = _expected(manifest)
-    names = datasets.get_dataset_config_names(repo, revision=commit)
+    try:
+        names = datasets.get_dataset_config_names(repo, revision=commit)
+    except (DatasetsError, OSError, ValueError) as error:
+        problems.append(f"README.md: its configs cannot be read: {error}")
+        return 0
     for name in sorted({"default", "everything", *manifest["sources"]} - set(names)):
         if expected.get(name):
             problems.append(f"config {name}: the README does not name it")
     for name in names:
-        files = datasets.load_dataset_builder(repo, name, revision=commit).config.data_files or {}
+        try:
+            files = datasets.load_dataset_builder(repo, name, revision=commit).config.data_files or {}
+        except (DatasetsError, OSError, ValueError) as error:
+            problems.append(f"config {name}: cannot be resolved: {error}")
+            continue
         found = {str(path).partition(f"@{commit}/")[2] for paths in files.values() for path in paths}
         if not found:
             problems.append(f"config {name}: resolves to no file")
@@ -169,6 +177,19 @@ def _expected(manifest: Manifest) -> dict[str, set[str]]:
     every: set[str] = set().union(*expected.values())
     served = [expected[slug] for slug, entry in sources.items() if entry["serves"] == "images"]
     return {**expected, "everything": every, DEFAULT: set().union(*served)}
+
+
+def _shard(
+    shard: pq.ParquetFile, path: str, expected: int, serves: str, per_shard: int, problems: list[str]
+) -> tuple[int, int]:
+    """Reads a shard; returns its rows and how many pictures were right."""
+    rows: int = shard.metadata.num_rows
+    if rows != expected:
+        problems.append(f"{path}: {rows} rows; the manifest has {expected}")
+    if serves == "images":
+        return rows, _pictures(shard, path, per_shard, problems)
+    _no_pixels(shard, path, problems)
+    return rows, 0
 
 
 def _no_pixels(shard: pq.ParquetFile, path: str, problems: list[str]) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tiny import med_mat
 
 from med_mat.baselines import runs
-from med_mat.baselines.questions import Data
+from med_mat.baselines.models import load_model
+from med_mat.baselines.questions import Data, Questions
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.slow
@@ -32,3 +38,44 @@ def test_errors_are_for_people(data: Data, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "'med_mat_kidneys' is no task" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+TWO = """
+import sys
+from pathlib import Path
+import torch
+from med_mat.baselines import runs
+from med_mat.baselines.score import Scoring, score
+from med_mat.baselines.tasks import tasks_of
+from med_mat.baselines.train import Training, train
+
+torch.set_num_threads(1)
+questions = runs.read_questions(Path(sys.argv[1]))
+options = {"max_steps": 2, "batch_size": 8, "learning_rate": 1e-3, "workers": 0, "warmup": 0}
+quick = Training("tiny", gradient_checkpointing=False, **options)
+run = train(questions, quick, Path(sys.argv[2]) / "run")
+tasks = tasks_of(questions.data, ["med_mat_single"])
+score(str(run), tasks, Path(sys.argv[2]) / "score", Scoring(workers=0, batch_size=4, precision="float32"))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_score_as_one_does(train_questions: Questions, tmp_path: Path) -> None:
+    """Sharded over two processes with the configuration for GPUs, but for the device."""
+    config = (ROOT / "baselines" / "fsdp.yaml").read_text(encoding="utf-8")
+    config = config.replace("bf16", '"no"').replace("num_processes: 8", "num_processes: 2\nuse_cpu: true")
+    (tmp_path / "two.yaml").write_text(config, encoding="utf-8")
+    (tmp_path / "two.py").write_text(TWO, encoding="utf-8")
+    runs.write_questions(tmp_path / "questions.parquet", train_questions)
+    launch = [Path(sys.executable).with_name("accelerate"), "launch", "--main_process_port", "0"]
+    for folder, how in (("one", [sys.executable]), ("two", [*launch, "--config_file", tmp_path / "two.yaml"])):
+        command = [*how, tmp_path / "two.py", tmp_path / "questions.parquet", tmp_path / folder]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert runs.read_json(tmp_path / "two" / "run" / runs.RUN_FILE)["processes"] == 2
+    one, two = (load_model(str(tmp_path / name / "run"), device="cpu").model.state_dict() for name in ("one", "two"))
+    torch.testing.assert_close(two, one, atol=1e-5, rtol=1e-4)
+    one, two = (runs.read_predictions(tmp_path / name / "score") for name in ("one", "two"))
+    assert one["id"].to_pylist() == two["id"].to_pylist()
+    for left, right in zip(one["log_probs"].to_pylist(), two["log_probs"].to_pylist(), strict=True):
+        assert left == pytest.approx(right, abs=1e-3)

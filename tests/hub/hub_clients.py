@@ -61,6 +61,7 @@ class Clients:
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "COLUMNS": "200",
             "HF_HUB_OFFLINE": "0",
             "HF_DATASETS_OFFLINE": "0",
             "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),

@@ -31,6 +31,14 @@ def run_push(loaders: Path | None, build: Path, repo: str, **options: Any) -> Pu
     return push(sources, build, repo, sleep=no_waiting, **options)
 
 
+def run_small_push(loaders: Path, build: Path, repo: str, *, files: int) -> PushResult:
+    """A push whose commits hold few files, so that a small build takes several."""
+    from med_mat.hub import upload
+
+    upload.COMMIT_FILES = files
+    return run_push(loaders, build, repo)
+
+
 def run_withdraw(loaders: Path, slug: str, repo: str, **options: Any) -> Withdrawal:
     _quick()
     return withdraw(registry_of(loaders), slug, repo, sleep=no_waiting, **options)

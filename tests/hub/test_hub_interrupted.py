@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import Workshop
-from hub_clients import Clients, KilledError
+from hub_clients import ClientError, Clients, KilledError
 from hub_server import Fault, HubServer, Repo
 from hub_tasks import read, run_push
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -188,7 +189,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
         def _route(self, path: str, query: str, body: bytes) -> Answer:
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
             call = Call(hub, self.command, {name: values[-1] for name, values in parse_qs(query).items()}, body, token)
-            call.headers = dict(self.headers.items())
+            call.headers = self.headers
             try:
                 return find(self.command, path)(call)
             except RefusedError as refused:
@@ -235,7 +236,7 @@ class Call:
     token: str | None
 
     def __post_init__(self) -> None:
-        self.headers: dict[str, str] = {}
+        self.headers: Message = Message()
 
     def json(self) -> Any:
         return json.loads(self.body or b"null")
