@@ -213,7 +213,8 @@ def neighbour_distance(train_pixels: Thumbnails, test_pixels: Thumbnails) -> npt
     result = np.empty(len(test_pixels), np.float64)
     for start, distances in _distances(test_pixels, train_pixels):
         result[start : start + len(distances)] = distances.min(axis=1)
-    return np.sqrt(result / train_pixels.shape[1]) / 255
+    distance: npt.NDArray[np.float64] = np.sqrt(result / train_pixels.shape[1]) / 255
+    return distance
 
 
 def _distances(of: Thumbnails, to: Thumbnails) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:

@@ -367,7 +367,8 @@ def _draws(
 def _parts(row: Row, members: Sequence[Member]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the configs of a row's parts: those related to the target as the row uses both, and the others."""
     target = _as_used(row.target, members)
-    kept, left_out = [], []
+    kept: list[str] = []
+    left_out: list[str] = []
     for part in row.parts:
         for member in _as_used(part, members):
             common = [member.shared(other) for other in target]

@@ -212,7 +212,7 @@ def _by_label(
     _some(correct)
     _paired(correct, labels)
     number, place = _codes(labels)
-    right = np.bincount(place, np.asarray(correct, np.float64), number)
+    right = np.bincount(place, np.asarray(correct, np.float64), number).astype(np.float64)
     return right, np.bincount(place, minlength=number).astype(np.int64)
 
 

@@ -169,10 +169,11 @@ def judge(evidence: Evidence, limits: Limits | None = None) -> Judgement:
                 f"{_percent(outside)} (p = {near_p:.2g} within labels)",
             )
         )
-    for verdict, names in (
-        ("answerable without looking", evidence.blind),
-        ("answerable by source", evidence.by_source),
-    ):
+    sorts: dict[Verdict, Mapping[str, Sequence[bool]]] = {
+        "answerable without looking": evidence.blind,
+        "answerable by source": evidence.by_source,
+    }
+    for verdict, names in sorts.items():
         best = max(names, key=lambda name: (controls[name].explains, controls[name].macro, name))
         if controls[best].explains:
             reason = f"{best} reaches {100 * controls[best].macro:.1f}%, the model {100 * macro.estimate:.1f}% (macro)"

@@ -33,7 +33,7 @@ def of(found: list[Trial], arm: Arm, row: int = 0) -> Trial:
 def small(**changed: object) -> str:
     recipe = {
         "title": "t",
-        "table": "0",
+        "table": "none",
         "backbones": "{x: {model: m}}",
         "arms": "[combination]",
         "rows": '[{target: {words: Lung, subset: "04"}, parts: [{words: a, subset: "03"}]}]',
@@ -53,8 +53,8 @@ def test_recipes_hold_the_papers_figures() -> None:
         rows = load_recipe(name).rows
         return {arm: round(sum(row.paper[arm] for row in rows) / len(rows), 2) for arm in rows[0].paper}
 
-    assert means("in_distribution") == {"baseline": 28.56, "single_task": 49.04, "multi_task": 75.36}
-    assert means("out_of_distribution") == {"baseline": 30.75, "multi_task": 46.67}
+    assert means("in_distribution") == {"baseline": 29.68, "single_task": 53.12, "multi_task": 79.84}
+    assert means("out_of_distribution") == {"baseline": 30.5, "multi_task": 45.33}
     assert [len(load_recipe(name).rows) for name in ("compositional_pairs", "three_sources", "other_backbones")] == [
         43,
         9,
@@ -145,11 +145,12 @@ def test_only_the_papers_own_way_stands_beside_its_figures(published: tuple[Memb
 def test_keys_follow_model_regime_and_questions(published: tuple[Member, ...]) -> None:
     recipe = load_recipe("other_backbones")
     full = [trial.key for trial in trials(recipe, published, FULL) if trial.arm == "combination"]
-    assert len(set(full)) == len(full) == 16
+    assert len(full) == 16
+    assert len(set(full)) == 14  # two rows train on one pair, for two targets
     lora = {trial.key for trial in trials(recipe, published, regimes()["lora"]) if trial.arm == "combination"}
     assert not lora & set(full)
     tiny = {trial.key for trial in trials(recipe, published, FULL, model="tiny") if trial.arm == "combination"}
-    assert len(tiny) == 8
+    assert len(tiny) == 7
 
 
 def test_regimes_are_settings_of_a_training() -> None:
