@@ -26,6 +26,7 @@ THUMBNAIL = 32
 _TREES = 100
 _LEAST_IN_LEAF = 3
 _AT_ONCE = 256
+_TRAIN_AT_ONCE = 4096  # 32 MB as float64
 
 Chosen = npt.NDArray[np.int8]
 Thumbnails = npt.NDArray[np.uint8]
@@ -182,16 +183,19 @@ def nearest_neighbour(train: Questions, test: Questions, train_pixels: Thumbnail
     """
     _as_many(len(train), len(train_pixels))
     _as_many(len(test), len(test_pixels))
-    by_label: dict[tuple[str | None, str], list[int]] = {}
-    for place, row in enumerate(_choices(train)):
-        by_label.setdefault((row["subset"], row["label"]), []).append(place)
-    places = {key: np.array(each, np.intp) for key, each in by_label.items()}
-    asked = list(_choices(test))
-    near: list[dict[str, float]] = []
-    for start, distances in _distances(test_pixels, train_pixels):
-        for row, line in zip(asked[start : start + len(distances)], distances, strict=True):
-            keys = {option: places.get((row["subset"], option)) for option in row["options"]}
-            near.append({option: -float(line[each].min()) for option, each in keys.items() if each is not None})
+    learnt, asked = list(_choices(train)), list(_choices(test))
+    near: list[dict[str, float]] = [{} for _ in asked]
+    # Subset by subset, so that memory follows the largest of them and not all training pictures.
+    for subset in dict.fromkeys(row["subset"] for row in asked):
+        there = [place for place, row in enumerate(learnt) if row["subset"] == subset]
+        here = [place for place, row in enumerate(asked) if row["subset"] == subset]
+        by_label: dict[str, list[int]] = {}
+        for number, place in enumerate(there):
+            by_label.setdefault(learnt[place]["label"], []).append(number)
+        for start, distances in _distances(test_pixels[here], train_pixels[there]):
+            for place, line in zip(here[start:], distances, strict=False):
+                offered = [option for option in asked[place]["options"] if option in by_label]
+                near[place] = {option: -float(line[by_label[option]].min()) for option in offered}
     return _best(test, near)
 
 
@@ -210,9 +214,11 @@ def neighbour_distance(train_pixels: Thumbnails, test_pixels: Thumbnails) -> npt
     """
     if not len(train_pixels):
         raise BaselineError("no training pictures to be near to: expected one or more")
-    result = np.empty(len(test_pixels), np.float64)
-    for start, distances in _distances(test_pixels, train_pixels):
-        result[start : start + len(distances)] = distances.min(axis=1)
+    result = np.full(len(test_pixels), np.inf)
+    for first in range(0, len(train_pixels), _TRAIN_AT_ONCE):
+        for start, distances in _distances(test_pixels, train_pixels[first : first + _TRAIN_AT_ONCE]):
+            block = result[start : start + len(distances)]
+            np.minimum(block, distances.min(axis=1), out=block)
     distance: npt.NDArray[np.float64] = np.sqrt(result / train_pixels.shape[1]) / 255
     return distance
 

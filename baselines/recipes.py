@@ -374,7 +374,8 @@ def _parts(row: Row, members: Sequence[Member]) -> tuple[tuple[str, ...], tuple[
             common = [member.shared(other) for other in target]
             own = any(len(each) == len(ELEMENTS) for each in common)
             (kept if any(common) and not own else left_out).append(member.config)
-    return tuple(dict.fromkeys(kept)), tuple(dict.fromkeys(left_out))
+    # Sorted: the same parts in another order are the same training.
+    return tuple(sorted(set(kept))), tuple(sorted(set(left_out)))
 
 
 def _as_used(part: Part, members: Sequence[Member]) -> list[Member]:

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from med_mat.audit.compared import near_duplicates
+from med_mat.audit.components import links
 from med_mat.card import Card
 from med_mat.configs import Config, configs, shard_path
 from med_mat.dataset_card import dataset_card
@@ -228,7 +230,13 @@ def _build(
         # After the scan: a build that is stopped in it leaves an older index with the scan that belongs to it.
         write_json(_summary_file(work, source.slug), result.index.as_dict())
         write_table(work / "index" / f"{source.slug}.parquet", result.index.table)
-    plans = plan(_inputs(registry, work), [source.card for source in registry], salt=salt, shard_bytes=shard_bytes)
+    plans = plan(
+        _inputs(registry, work),
+        [source.card for source in registry],
+        salt=salt,
+        shard_bytes=shard_bytes,
+        near=links(near_duplicates(work)),
+    )
     for source_plan in plans:
         slug = source_plan.card.slug
         results.setdefault(slug, SourceResult(slug)).plan = source_plan

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from med_mat.audit import components
+from med_mat.audit.components import Links, Members, Overlaps
 from med_mat.card import Card
 from med_mat.columns import Lines, places_of, taken, tuples, whole
 from med_mat.errors import CardError, LayoutError
@@ -21,7 +24,7 @@ from med_mat.index import Oddity, declare
 from med_mat.labels import label_space
 from med_mat.plan_rows import Pictures, public_keys, table_of
 from med_mat.sample import Split
-from med_mat.splits import Assignment, Claims, Item, assign
+from med_mat.splits import Assignment, Item
 
 if TYPE_CHECKING:
     from med_mat.region_rows import RegionTable
@@ -121,7 +124,12 @@ class SourcePlan:
 
 
 def plan(
-    inputs: Iterable[Input], cards: Sequence[Card], *, salt: bytes = b"", shard_bytes: int = SHARD_BYTES
+    inputs: Iterable[Input],
+    cards: Sequence[Card],
+    *,
+    salt: bytes = b"",
+    shard_bytes: int = SHARD_BYTES,
+    near: Links = MappingProxyType({}),
 ) -> list[SourcePlan]:
     """Plans the rows of sources.
 
@@ -132,13 +140,14 @@ def plan(
             cards admitted up to a source's own, so that they do not depend on which downloads are at hand.
         salt: The maintainer's secret for hashed groups and private keys; empty for none.
         shard_bytes: Aim for the size of a shard.
+        near: Pictures that an audit found to be one picture beyond equal pixels: they never stand on two sides.
 
     Raises:
         CardError: If a source's path ids are private and there is no salt, or its labels allow no question.
         LayoutError: If a scan lacks a picture of its index.
     """
     with _without_collector():
-        return _plan(inputs, cards, salt, shard_bytes)
+        return _plan(inputs, cards, salt, shard_bytes, Overlaps(near=near))
 
 
 @contextmanager
@@ -153,8 +162,9 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _plan(inputs: Iterable[Input], cards: Sequence[Card], salt: bytes, shard_bytes: int) -> list[SourcePlan]:
-    claims = Claims()
+def _plan(
+    inputs: Iterable[Input], cards: Sequence[Card], salt: bytes, shard_bytes: int, overlaps: Overlaps
+) -> list[SourcePlan]:
     plans = []
     for source in inputs:
         card = source.card
@@ -165,18 +175,14 @@ def _plan(inputs: Iterable[Input], cards: Sequence[Card], salt: bytes, shard_byt
             )
         regions = _regions(source)
         pictures, losses = _pictures(source, salt, regions)
-        assignment = assign(
-            _items(source, pictures),
-            claims,
-            official=card.official_splits == "kept",
-            hold_out_ungrouped=not card.no_test_split,
-        )
+        members = Members(_items(source, pictures), card.official_splits == "kept", not card.no_test_split)
+        assignment = components.place(members, overlaps, {}, {})
         losses += _dropped(source, pictures, assignment)
         by_split: dict[Split, list[int]] = {split: [] for split in SPLITS}
-        for place, name in enumerate(pictures.ids):
+        for number, name in enumerate(pictures.ids):
             split = assignment.splits.get(name)
             if split is not None:
-                by_split[split].append(place)
+                by_split[split].append(number)
         space = label_space(card, _peers(card, cards))
         table = table_of(card, source.index, source.scan, space, pictures, by_split, salt, regions, shard_bytes)
         plans.append(SourcePlan(card, table, tuple(losses), len(assignment.moved)))

@@ -181,6 +181,7 @@ def plainly(repo: str) -> Iterator[None]:
     import httpx2
     from huggingface_hub.errors import (
         HfHubHTTPError,
+        LocalEntryNotFoundError,
         LocalTokenNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
@@ -201,7 +202,7 @@ def plainly(repo: str) -> Iterator[None]:
         status = error.response.status_code
         hint = "the token has no right to write there; check `hf auth whoami`" if status in (401, 403) else "try again"
         raise HubError(f"{repo}: the Hub answered {status}: {without_secrets(str(error))}; {hint}") from error
-    except httpx2.TransportError as error:
+    except (httpx2.TransportError, LocalEntryNotFoundError) as error:
         raise HubError(
             f"{repo}: no connection to the Hub: {without_secrets(str(error))}; what is uploaded stays, try again"
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -144,6 +145,28 @@ def test_repaired_splits_come_out_clean(found: Audit, folder: Path) -> None:
     assert splits["alone.png"] == "test"
     # The source that was admitted first keeps.
     assert [splits[f"{number}.png"] for number in range(8)] == ["train", "test"] * 4
+
+
+def test_a_build_after_an_audit_comes_out_clean(found: Audit, folder: Path, tmp_path: Path) -> None:
+    registry = registry_of(folder / "loaders")
+    shutil.copytree(folder / "out", tmp_path / "out")
+    assert found.leaks
+    build(registry, folder / "raw", tmp_path / "out", workers=1)
+    after = audit(tmp_path / "out", registry)
+    assert after.leaks == ()
+    first = {row["key"]: split for split, rows in _rows(tmp_path / "out", "first").items() for row in rows}
+    # The source that was admitted first keeps.
+    assert [first[f"{number}.png"] for number in range(8)] == ["train", "test"] * 4
+    second = {row["key"]: split for split, rows in _rows(tmp_path / "out", "second").items() for row in rows}
+    assert second["alone.png"] == "test"
+    assert {second[f"{name}.png"] == first[f"{number}.png"] for number, name in enumerate(PLANTED)} == {True}
+
+
+def _rows(out: Path, slug: str) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for path in sorted((out / "data" / slug).glob("*.parquet")):
+        found.setdefault(path.name.split("-")[0], []).extend(pq.read_table(path, columns=["key"]).to_pylist())
+    return found
 
 
 def test_a_second_audit_compares_nothing_anew(found: Audit, folder: Path) -> None:

@@ -135,6 +135,20 @@ def test_distances_are_those_of_plain_arithmetic(data: st.DataObject) -> None:
     assert neighbour_distance(train, test) == pytest.approx(expected, abs=1e-12)
 
 
+def test_pictures_beyond_one_block_are_looked_at() -> None:
+    train = np.zeros((5000, 3), np.uint8)
+    train[4999] = 200
+    test = np.full((300, 3), 200, np.uint8)
+    assert neighbour_distance(train, test).tolist() == [0.0] * 300
+    asked, learnt = questions(["stone"] * 300), questions(["cyst"] * 4999 + ["stone"])
+    assert all(right(asked, nearest_neighbour(learnt, asked, train, test)))
+    # A nearer picture of another subset is not asked.
+    other = joined(learnt, questions(["tumor"], "05"))
+    pixels = np.vstack([train, np.full((1, 3), 190, np.uint8)])
+    wrong = questions(["tumor"])
+    assert right(wrong, nearest_neighbour(other, wrong, pixels, np.full((1, 3), 190, np.uint8))) == [False]
+
+
 def test_a_build_is_nearest_to_itself(train_questions: Questions, data: Data) -> None:
     pixels = thumbnails(train_questions)
     assert pixels.shape == (len(train_questions), 1024)

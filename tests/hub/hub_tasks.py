@@ -64,6 +64,17 @@ def read(repo: str, config: str | None = None, *, streaming: bool = False, revis
     }
 
 
+def load_with_raw(repo: str, loaders: Path, raw: dict[str, Path], *, streaming: bool) -> Any:
+    """Loads ``everything`` and fills what lacks pixels from the reader's own downloads, as ``read`` gives it."""
+    import med_mat
+
+    parts = med_mat.load("everything", dataset=repo, raw=raw, loaders=[loaders], streaming=streaming)
+    return {
+        split: sorted((row["id"], row["answer"], _pixels(row["image"])) for row in part)
+        for split, part in parts.items()
+    }
+
+
 def _pixels(image: Image.Image | None) -> str | None:
     return None if image is None else hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Workshop
 from hub_clients import Clients
 from hub_server import HubServer
 from hub_tasks import config_names, read_configs, run_push, run_verify
+from hub_workshop import Workshop
 from source_fixture import SLUGS, load_fixture
 
 from med_mat.build import build

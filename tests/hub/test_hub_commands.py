@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from conftest import Workshop
 from hub_clients import Clients
 from hub_server import Fault, HubServer
 from hub_server.app import TOKEN
 from hub_tasks import run_command
+from hub_workshop import Workshop
 
 
 def test_push_verify_withdraw(client: Clients, hub: HubServer, repo: str, workshop: Workshop) -> None:

@@ -7,11 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import Workshop
 from hub_clients import ClientError, Clients
 from hub_server import HubServer
 from hub_server.app import Request
-from hub_tasks import EVERY, config_names, read, read_configs, run_push, run_small_push, run_verify
+from hub_tasks import EVERY, config_names, load_with_raw, read, read_configs, run_push, run_small_push, run_verify
+from hub_workshop import Workshop
 
 PAGES = {"CHANGELOG.md", "CITATION.bib", "CITATION.cff", "README.md", "croissant.json", "manifest.json"}
 
@@ -69,6 +69,17 @@ def test_added_source_uploads_its_own_shards_and_pages_only(
     assert sum(request.received for request in offered) < 12_000
     assert "## 1.1.0\n\n- Sources added: third" in published.read(after["CHANGELOG.md"]).decode()
     assert len(client(read, repo, "third")) == 2
+
+
+def test_readers_fill_what_lacks_pixels_from_their_own_download(client: Clients, repo: str, workshop: Workshop) -> None:
+    workshop.source("first")
+    workshop.source("second", "annotations")
+    out = workshop.build()
+    client(run_push, workshop.loaders, out, repo)
+    built = client(read, str(out), "everything")
+    raw = {"second": workshop.folder / "raw" / "second"}
+    for streaming in (False, True):
+        assert client(load_with_raw, repo, workshop.loaders, raw, streaming=streaming) == built
 
 
 def test_nothing_new_writes_nothing(hub: HubServer, client: Clients, repo: str, workshop: Workshop) -> None:

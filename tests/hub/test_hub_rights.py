@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Workshop
 from hub_clients import ClientError, Clients
 from hub_server import Fault, HubServer, Repo
 from hub_tasks import read, run_push, run_verify
-from hypothesis import given
+from hub_workshop import Workshop
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tiny import make_card
@@ -168,6 +168,7 @@ def shard_of(path: Path, slug: str, seeds: list[int]) -> dict[str, object]:
 SHARD = "data/tiny/train-00000-of-00001.parquet"
 
 
+@settings(max_examples=25)
 @given(seeds=st.lists(st.integers(0, 255), min_size=1, max_size=7))
 def test_gate_leaves_all_but_pixels(seeds: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("gate")

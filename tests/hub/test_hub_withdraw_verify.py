@@ -9,10 +9,10 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Workshop
 from hub_clients import ClientError, Clients
 from hub_server import HubServer, Repo
 from hub_tasks import config_names, read, run_push, run_verify, run_withdraw
+from hub_workshop import Workshop
 
 
 @pytest.fixture
