@@ -1,22 +1,5 @@
-"""ISIC 2016 task 3B: dermoscopic images in one folder per split, each beside the mask of its lesion."""
+"""ISIC 2016 task 3B: the names of task 1, each mask beside its dermoscopic image."""
 
-import re
-from collections.abc import Iterator
+from med_mat.loaders.isic_2016_task_1 import samples
 
-from med_mat.raw import RawRoot
-from med_mat.readers import official_split
-from med_mat.sample import BinaryMask, Sample
-
-NAME = "ISIC_" + "[0-9]" * 7
-
-
-def samples(raw: RawRoot) -> Iterator[Sample]:
-    masks = raw.find(f"{NAME}_Segmentation.png")
-    for image in raw.glob(f"{NAME}.{{jpg,jpeg}}"):
-        folder = image.path.parent.name.lower()  # ISBI2016_ISIC_Part3B_Test_Data
-        yield Sample(
-            image,
-            split=official_split(re.sub(".*(train|test).*", r"\1", folder)),
-            group=image.stem[-7:],
-            regions=[BinaryMask(masks[f"{image.stem}_Segmentation.png"], "lesion")],
-        )
+__all__ = ["samples"]

@@ -172,7 +172,7 @@ def _verify_tar(path: Path, tick: Tick) -> None:
             content = tar.extractfile(member) if member.isreg() else None
             if content is not None:
                 with content:
-                    _drain(content, member.size, f"{name}: {member.name}", tick)  # type: ignore[arg-type] # IO[bytes] reads
+                    _drain(content, member.size, f"{name}: {member.name}", tick)  # type: ignore[arg-type] # typed as IO[bytes], which is no BinaryIO though it reads alike
 
 
 def _verify_magic(path: Path) -> None:
