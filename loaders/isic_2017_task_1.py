@@ -1,22 +1,11 @@
-"""ISIC 2017 task 1: dermoscopic images in one folder per split, and masks of their lesions in others."""
+"""ISIC 2017 task 1: as ISIC 2016 task 1, with a validation split, and names of masks in lower case."""
 
-import re
 from collections.abc import Iterator
 
+from med_mat.loaders.isic_2016_task_1 import lesions
 from med_mat.raw import RawRoot
-from med_mat.readers import official_split
-from med_mat.sample import BinaryMask, Sample
-
-NAME = "ISIC_" + "[0-9]" * 7
+from med_mat.sample import Sample
 
 
 def samples(raw: RawRoot) -> Iterator[Sample]:
-    masks = raw.find(f"{NAME}_segmentation.png")
-    for image in raw.glob(f"{NAME}.{{jpg,jpeg}}"):
-        folder = image.path.parent.name.lower()  # ISIC-2017_Test_v2_Data
-        yield Sample(
-            image,
-            split=official_split(re.sub(".*(train|valid|test).*", r"\1", folder)),
-            group=image.stem[-7:],
-            regions=[BinaryMask(masks[f"{image.stem}_segmentation.png"], "lesion")],
-        )
+    return lesions(raw, "_segmentation.png")

@@ -131,11 +131,9 @@ def imagined(labels_from: LabelsFrom, labels: Sequence[str], *, several: bool) -
             separator="|" if several else "",
             examples=_examples(names),
         )
-    names = [(f"images/{name}", labels) for name, labels in [*names, *names[:0]]]
+    beside = _examples((f"images/{name}", of) for name, of in names)
     if labels_from == "masks":
-        return Layout(
-            "masks", counts, "images/*.png", masks="masks/*.png", mask_folder="masks", examples=_examples(names)
-        )
+        return Layout("masks", counts, "images/*.png", masks="masks/*.png", mask_folder="masks", examples=beside)
     return Layout(
         "boxes",
         counts,
@@ -143,7 +141,7 @@ def imagined(labels_from: LabelsFrom, labels: Sequence[str], *, several: bool) -
         table="boxes.csv",
         file_column="file",
         label_column="label",
-        examples=_examples(names),
+        examples=beside,
     )
 
 
