@@ -16,9 +16,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed
 	$(BIN)/med-mat demo --raw demo-raw --out med-mat --sheet demo.png
 
-# One thread a process: a process per core is at work already.
+# One thread a process: a process per core is at work already. tests/conftest.py says which files begin.
 test: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadscope --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -26,7 +26,6 @@ THUMBNAIL = 32
 _TREES = 100
 _LEAST_IN_LEAF = 3
 _AT_ONCE = 256
-_TRAIN_AT_ONCE = 4096  # 32 MB as float64
 
 Chosen = npt.NDArray[np.int8]
 Thumbnails = npt.NDArray[np.uint8]
@@ -160,10 +159,19 @@ def thumbnails(questions: Questions) -> Thumbnails:
         if place and picture == before:
             result[place] = result[place - 1]
             continue
-        small = open_picture(questions.data, picture).convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-        result[place] = np.asarray(small, np.uint8).reshape(-1)
+        result[place] = thumbnail(open_picture(questions.data, picture))
         before = picture
     return result
+
+
+def thumbnail(image: Image.Image) -> Thumbnails:
+    """Shrinks a picture.
+
+    Returns:
+        uint8 of shape (``THUMBNAIL`` squared,), grey.
+    """
+    small = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small, np.uint8).reshape(-1)
 
 
 def nearest_neighbour(train: Questions, test: Questions, train_pixels: Thumbnails, test_pixels: Thumbnails) -> Chosen:
@@ -197,30 +205,6 @@ def nearest_neighbour(train: Questions, test: Questions, train_pixels: Thumbnail
                 offered = [option for option in asked[place]["options"] if option in by_label]
                 near[place] = {option: -float(line[by_label[option]].min()) for option in offered}
     return _best(test, near)
-
-
-def neighbour_distance(train_pixels: Thumbnails, test_pixels: Thumbnails) -> npt.NDArray[np.float64]:
-    """Returns how far each test picture is from the nearest training picture.
-
-    Args:
-        train_pixels: Shape (M, pixels), of ``thumbnails``; M from 1.
-        test_pixels: Shape (N, pixels), of ``thumbnails``.
-
-    Returns:
-        Shape (N,): root mean square difference in 0..1, 0 for equal thumbnails.
-
-    Raises:
-        BaselineError: There are no training pictures.
-    """
-    if not len(train_pixels):
-        raise BaselineError("no training pictures to be near to: expected one or more")
-    result = np.full(len(test_pixels), np.inf)
-    for first in range(0, len(train_pixels), _TRAIN_AT_ONCE):
-        for start, distances in _distances(test_pixels, train_pixels[first : first + _TRAIN_AT_ONCE]):
-            block = result[start : start + len(distances)]
-            np.minimum(block, distances.min(axis=1), out=block)
-    distance: npt.NDArray[np.float64] = np.sqrt(result / train_pixels.shape[1]) / 255
-    return distance
 
 
 def _distances(of: Thumbnails, to: Thumbnails) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Kinds = Literal["primary", "all"] | Sequence[str]
+Files = dict[str, dict[str, list[str]]]
 
 BLANK = "blank"
 """A picture of one grey, for asking a model that is shown nothing."""
 
 _BLANK_SIZE = (336, 336)
 _PIXELS = ("image", "mask")
-_OPENED_DATASETS = 16
+_OPENED_DATASETS = 512  # every config and split: files are mapped, and opening one again for each picture takes longer
 _KEPT = (
     "source",
     "subset",
@@ -129,12 +130,58 @@ def config_names(data: Data) -> list[str]:
     Raises:
         BaselineError: There is no dataset there.
     """
+    if (files := built_files(data)) is not None:
+        return list(files)
     from datasets import get_dataset_config_names
 
     try:
         return list(get_dataset_config_names(data.location, revision=data.revision))
     except FileNotFoundError as error:
         raise _no_dataset(data, error) from None
+
+
+def split_names(data: Data, config: str) -> list[str]:
+    """Lists the splits of a config.
+
+    Raises:
+        BaselineError: There is no dataset there.
+    """
+    if (files := built_files(data)) is not None:
+        return list(files.get(config, {}))
+    from datasets import get_dataset_split_names
+
+    try:
+        return list(get_dataset_split_names(data.location, config, revision=data.revision))
+    except FileNotFoundError as error:
+        raise _no_dataset(data, error) from None
+
+
+def built_files(data: Data) -> Files | None:
+    """Reads which files make up the configs of a build; None for what is no folder that a build wrote.
+
+    ``datasets`` looks for the files of all 260 configs whenever one is opened, which takes it longer than to read a
+    small config; so a build's own list is read once.
+
+    Returns:
+        Config to split to patterns of files, in the order of the dataset's README.
+    """
+    folder = Path(data.location)
+    if not (folder / "manifest.json").exists() or not (folder / "README.md").exists():
+        return None
+    return _listed_files(str(folder), (folder / "README.md").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _listed_files(folder: str, _: int) -> Files:
+    from huggingface_hub import DatasetCard
+
+    listed: Files = {}
+    for config in DatasetCard.load(Path(folder) / "README.md").data.to_dict().get("configs", []):
+        splits = listed.setdefault(config["config_name"], {})
+        for part in config["data_files"]:
+            paths = [part["path"]] if isinstance(part["path"], str) else part["path"]
+            splits[part["split"]] = [str(Path(folder) / path) for path in paths]
+    return listed
 
 
 def load_questions(data: Data, configs: Sequence[str], split: str, *, kinds: Kinds = "primary") -> Questions:
@@ -210,8 +257,13 @@ def open_dataset(data: Data, config: str, split: str) -> Dataset:
     from datasets import Image as Stored
     from datasets import load_dataset
 
+    files = built_files(data)
     try:
-        rows: Dataset = load_dataset(data.location, config, split=split, revision=data.revision)
+        rows: Dataset
+        if files is None:
+            rows = load_dataset(data.location, config, split=split, revision=data.revision)
+        else:
+            rows = load_dataset("parquet", data_files={split: _files_of(data, files, config, split)}, split=split)
     except FileNotFoundError as error:
         raise _no_dataset(data, error) from None
     except ValueError as error:
@@ -219,6 +271,13 @@ def open_dataset(data: Data, config: str, split: str) -> Dataset:
     for name in _PIXELS:
         rows = rows.cast_column(name, Stored(decode=False))
     return rows
+
+
+def _files_of(data: Data, files: Files, config: str, split: str) -> list[str]:
+    if split not in files.get(config, {}):
+        known = ", ".join(files.get(config, files))
+        raise BaselineError(f"{data.location}: no config {config!r} with a split {split!r}; there are {known}")
+    return files[config][split]
 
 
 def _no_dataset(data: Data, error: Exception) -> BaselineError:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from med_mat.baselines.questions import QUESTION, Questions, resolved
 from med_mat.baselines.tasks import Method, boxes_of, group_names, matched, write_tasks
 
 HARNESS_FOLDER = "harness"
+
+_PACE = ("batch_size", "workers")  # settings that change how fast a run is, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +76,19 @@ def score(
     scoring = scoring or Scoring()
     state = this_process()
     data = {name: resolved(questions.data) for name, questions in tasks.items()}
+    listed = asdict(scoring)
+    about = {name: listed.pop(name) for name in _PACE}
     settings = {
-        **asdict(scoring),
+        **listed,
         "model": model,
         "extra": list(extra),
         "data": data,
         "tasks": {name: runs.digest(questions) for name, questions in tasks.items()},
     }
+    about["questions"] = {name: len(each) for name, each in tasks.items()}
     done = False
     if state.is_main_process:
-        done = runs.begin(out, "scoring", settings, {"questions": {name: len(each) for name, each in tasks.items()}})
+        done = runs.begin(out, "scoring", settings, about)
         if not done:
             shutil.rmtree(out / HARNESS_FOLDER, ignore_errors=True)
             write_tasks(out, tasks, method=scoring.method)
@@ -124,7 +131,34 @@ def harness(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="lm-eval")
     Run.create(parser.add_subparsers(dest="command"))
     parsed = parser.parse_args(["run", *arguments])
-    parsed.func(parsed)
+    with _without_delays():
+        parsed.func(parsed)
+
+
+@contextmanager
+def _without_delays() -> Iterator[None]:
+    """Spares the harness ten seconds a call, for which its command has no option.
+
+    It would read the 13,000 YAML files of its own tasks, which its TaskManager can leave out; and it lists the packages
+    of this environment with pip, which need not be done twice in a process.
+    """
+    import lm_eval.tasks
+    from torch.utils import collect_env
+
+    managed, described = lm_eval.tasks.TaskManager, collect_env.get_pretty_env_info
+    lm_eval.tasks.TaskManager = partial(managed, include_defaults=False)
+    collect_env.get_pretty_env_info = _environment
+    try:
+        yield
+    finally:
+        lm_eval.tasks.TaskManager, collect_env.get_pretty_env_info = managed, described
+
+
+@cache
+def _environment() -> str:
+    from torch.utils.collect_env import get_env_info, pretty_str
+
+    return str(pretty_str(get_env_info()))
 
 
 def predictions(out: Path, tasks: Mapping[str, Questions]) -> pa.Table:

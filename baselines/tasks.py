@@ -19,7 +19,7 @@ from med_mat.baselines.errors import BaselineError
 from med_mat.baselines.harness import PLACEHOLDER
 from med_mat.baselines.letters import Picture, letter_of
 from med_mat.baselines.prompts import question_text
-from med_mat.baselines.questions import Data, Kinds, Questions, config_names, load_questions
+from med_mat.baselines.questions import Data, Kinds, Questions, config_names, load_questions, split_names
 from med_mat.metrics import AveragePrecision, Box, Detection, average_precision, iou_matrix
 from med_mat.questions.ask import LETTERS
 from med_mat.regions import parse_boxes
@@ -65,7 +65,7 @@ def tasks_of(
     for name in names:
         if name == GROUP:
             for config in known:
-                if config.startswith("subset_") and split in splits_of(data, config):
+                if config.startswith("subset_") and split in split_names(data, config):
                     tasks |= _parted(PREFIX + config, load_questions(data, [config], split, kinds=kinds))
             continue
         config = name.removeprefix(PREFIX)
@@ -75,13 +75,6 @@ def tasks_of(
             )
         tasks |= _parted(name, load_questions(data, [config], split, kinds=kinds))
     return tasks
-
-
-def splits_of(data: Data, config: str) -> list[str]:
-    """Lists the splits of a config."""
-    from datasets import get_dataset_split_names
-
-    return list(get_dataset_split_names(data.location, config, revision=data.revision))
 
 
 def write_tasks(

@@ -170,13 +170,14 @@ def train(questions: Questions, training: Training, out: Path) -> Path:
     if not len(questions):
         raise BaselineError("there are no questions to train on")
     state = this_process()
+    listed = asdict(training)
+    about = {"workers": listed.pop("workers"), "without_pixels": questions.without_pixels}
     settings = {
-        **asdict(training),
+        **listed,
         "data": resolved(questions.data),
         "questions": len(questions),
         "questions_sha256": runs.digest(questions),
     }
-    about = {"without_pixels": questions.without_pixels}
     done = runs.begin(out, "training", settings, about) if state.is_main_process else False
     if not done and state.is_main_process:
         runs.write_questions(out / runs.QUESTIONS_FILE, questions)

@@ -2,13 +2,15 @@
 
     python benchmarks/stages.py --names 1000000 --pictures 10000
 
-Costs by format are seconds of one core on bytes in memory, medians over a second and a half each. The index, the scan
-of mixed formats and whole builds run in processes of their own, whose memory is looked at every 50 ms.
+Costs by format, and of ways to write a PNG, are seconds of one core on bytes in memory, medians over a second and a
+half each. The index, the scan of mixed formats and whole builds run in processes of their own, looked at every 50
+ms for their memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import io
 import json
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,7 +95,7 @@ def _dicom(stream: io.BytesIO, pixels: np.ndarray) -> None:
     data.save_as(stream, enforce_file_format=True)
 
 
-def cost(function: Callable[[bytes], object], pictures: list[bytes]) -> float:
+def cost(function: Callable[[Any], object], pictures: list[Any]) -> float:
     """Seconds of a core for one picture; the median, since other processes come between."""
     taken = []
     end = time.perf_counter() + SECONDS
@@ -138,6 +141,46 @@ def watched(command: list[str]) -> tuple[float, float, list[float]]:
     return time.perf_counter() - start, own, sorted((peak / 1024 for peak in peaks.values() if peak), reverse=True)
 
 
+def png_ways() -> dict[str, dict[str, float]]:
+    """Ways to write a PNG: Pillow's levels, and filters in NumPy before libdeflate. Seconds of a core and megabytes."""
+    grey, half = plane(0, 1024, 1024), plane(1, 450, 450)
+    pictures = {
+        "grey 1024x1024": (grey * 255).astype(np.uint8),
+        "colour 450x450": (np.stack([half, half**1.2, half**0.8], -1) * 255).astype(np.uint8),
+    }
+    ways: dict[str, Callable[[np.ndarray], bytes]] = {
+        f"Pillow, level {level}": functools.partial(_pillow, level) for level in (1, 4, 6)
+    }
+    ways |= {f"filters + libdeflate, level {level}": functools.partial(_libdeflate, level) for level in (1, 3, 6)}
+    found = {}
+    for name, pixels in pictures.items():
+        for way, write in ways.items():
+            size = len(write(pixels)) / 1e6
+            found[f"{name}, {way}"] = {"seconds": cost(write, [pixels]), "megabytes": size}
+    return found
+
+
+def _pillow(level: int, pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=level)
+    return stream.getvalue()
+
+
+def _libdeflate(level: int, pixels: np.ndarray) -> bytes:
+    """Of sub, up and average the filter with the smallest sum of differences, as libpng chooses; then one stream."""
+    import imagecodecs
+
+    step = 1 if pixels.ndim == 2 else pixels.shape[2]
+    rows = pixels.reshape(len(pixels), -1)
+    left, above = np.zeros_like(rows), np.zeros_like(rows)
+    left[:, step:], above[1:] = rows[:, :-step], rows[:-1]
+    filtered = np.stack([rows - left, rows - above, rows - ((left.astype(np.uint16) + above) // 2).astype(np.uint8)])
+    best = np.abs(filtered.view(np.int8).astype(np.int16)).sum(2).argmin(0)
+    chosen = filtered[best, np.arange(len(rows))]
+    lines = np.hstack([np.array([1, 2, 3], np.uint8)[best][:, None], chosen])
+    return bytes(imagecodecs.deflate_encode(lines.tobytes(), level=level))
+
+
 INDEX = """
 import sys, time
 from pathlib import Path
@@ -148,30 +191,57 @@ def peak():
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines["VmHWM"].split()[0]) / 1024
 before = peak()
-source = registry([Path(sys.argv[1])])["benchmark_source"]
+source = registry([Path(sys.argv[1])])[sys.argv[3]]
 start = time.perf_counter(), time.process_time()
 found = index_source(source, RawRoot.open(sys.argv[2]))
 print(found.table.num_rows, time.perf_counter() - start[0], time.process_time() - start[1],
       peak(), before)
 """
+TABLE = "benchmark_table"
+TABLE_LOADER = '''
+"""Generated pictures in one folder, and a table of their labels."""
+
+def samples(raw):
+    from med_mat.readers import csv_rows
+    from med_mat.sample import Sample
+
+    images = raw.find("*.jpg", by="stem")
+    for row in csv_rows(raw, "labels.csv", columns=["name", "label", "patient"]):
+        yield Sample(images[row["name"]], labels=[row["label"]], group=row["patient"])
+'''
 
 
-def index_of(names: int, folder: Path, loaders: Path) -> dict[str, float]:
-    for number in range(names):
-        if number % 5000 == 0:
-            parent = folder / f"part {number // 5000:04d}"
-            for label in ("disc", "ring"):
-                (parent / label).mkdir(parents=True)
-        os.close(os.open(parent / ("disc", "ring")[number % 2] / f"{number:08d}.jpg", os.O_CREAT | os.O_WRONLY))
+def index_of(kind: str, names: int, folder: Path, loaders: Path) -> dict[str, Any]:
+    """An index of empty files: in folders named by label, in one folder with a table, or in a zip."""
+    folder.mkdir()
+    labels = ("disc", "ring")
+    if kind == "zip":
+        with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+            for number in range(names):
+                archive.writestr(f"part {number // 5000:04d}/{labels[number % 2]}/{number:08d}.jpg", b"")
+    elif kind == "table":
+        with (folder / "labels.csv").open("w") as table:
+            table.write("name,label,patient,comment\n")
+            for number in range(names):
+                _empty(folder / f"{number:08d}.jpg")
+                table.write(f"{number:08d},{labels[number % 2]},p{number // 3:07d},some words of a comment\n")
+    else:
+        for number in range(names):
+            if number % 5000 == 0:
+                parent = folder / f"part {number // 5000:04d}"
+                for label in labels:
+                    (parent / label).mkdir(parents=True)
+            _empty(parent / labels[number % 2] / f"{number:08d}.jpg")
     start = time.perf_counter()
-    walked = sum(entry.stat().st_size >= 0 for parent in folder.glob("*/*") for entry in os.scandir(parent))
+    _walk(folder)
     walk = time.perf_counter() - start
-    command = [sys.executable, "-c", INDEX, str(loaders), str(folder)]
+    command = [sys.executable, "-c", INDEX, str(loaders), str(folder), TABLE if kind == "table" else SLUG]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     rows, seconds, processor, peak, before = map(float, output)
-    if rows != names or walked != names:
-        raise SystemExit(f"{names} names written, {walked} walked, {rows} indexed")
+    if rows != names:
+        raise SystemExit(f"{names} names written, {rows} indexed")
     return {
+        "kind": kind,
         "names": names,
         "walk": walk,
         "seconds": seconds,
@@ -179,6 +249,18 @@ def index_of(names: int, folder: Path, loaders: Path) -> dict[str, float]:
         "peak_mb": peak,
         "start_mb": before,
     }
+
+
+def _walk(folder: str | os.PathLike[str]) -> None:
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            _walk(entry)
+        else:
+            entry.stat()
+
+
+def _empty(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
 
 
 def build_of(pictures: int, mixed: bool, folder: Path, workers: int) -> dict[str, Any]:
@@ -220,6 +302,8 @@ def write_source(loaders: Path) -> None:
         LOADER.replace("{disc,ring}/*.jpg", "{disc,ring}/*.{jpg,png,tif,bmp,pgm,dcm}"), encoding="utf-8"
     )
     (loaders / f"{SLUG}.md").write_text(CARD, encoding="utf-8")
+    (loaders / f"{TABLE}.py").write_text(TABLE_LOADER, encoding="utf-8")
+    (loaders / f"{TABLE}.md").write_text(CARD, encoding="utf-8")
 
 
 def main() -> None:
@@ -236,11 +320,15 @@ def main() -> None:
     }
     for kind, figures in results["formats"].items():
         print(kind, " ".join(f"{name} {value * (1 if 'mega' in name else 1e3):.2f}" for name, value in figures.items()))
+    results["png"] = png_ways()
+    for way, figures in results["png"].items():
+        print(way, f"{figures['seconds'] * 1e3:.1f} ms {figures['megabytes']:.3f} MB")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_source(folder / "loaders")
         results["index"] = [
-            index_of(names, folder / f"names {names}", folder / "loaders")
+            index_of(kind, names, folder / f"{kind} {names}", folder / "loaders")
+            for kind in ("folders", "table", "zip")
             for names in (arguments.names // 100, arguments.names)
         ]
         for entry in results["index"]:

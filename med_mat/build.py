@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from med_mat.audit.compared import near_duplicates
 from med_mat.audit.components import links
 from med_mat.card import Card
-from med_mat.configs import Config, configs, shard_path
+from med_mat.configs import Config, configs, settled_splits, shard_path
 from med_mat.dataset_card import dataset_card
 from med_mat.encode import ShardRecord, ShardUnit, encode_shard, finished, row_schema, shard_digest
 from med_mat.engine import Engine, processes
@@ -34,11 +34,13 @@ from med_mat.files import (
     write_text,
 )
 from med_mat.hashing import MAX_SALT_BYTES
+from med_mat.hub.records import read_records, write_record
 from med_mat.index import Index, Oddity, index_source
 from med_mat.manifest import build_manifest
 from med_mat.plan import INDEX_COLUMNS, SCAN_COLUMNS, SHARD_BYTES, SPLITS, Input, SourcePlan, plan
 from med_mat.raw import RawRoot
 from med_mat.registry import Registry, Source
+from med_mat.sample import Split
 from med_mat.scan import region_rules, scan
 
 WORK = ".med-mat"
@@ -137,6 +139,8 @@ def build(
     shard_bytes: int = SHARD_BYTES,
     cache: Path | None = None,
     progress: Progress | None = None,
+    published: str | os.PathLike[str] | None = None,
+    new_major: bool = False,
 ) -> BuildResult:
     """Builds sources into a folder.
 
@@ -155,12 +159,16 @@ def build(
         shard_bytes: Aim for the size of a shard.
         cache: Where compressed tars and archives within archives are unpacked.
         progress: Told how far the build is.
+        published: ``owner/name`` of a repository, or the folder of a build, whose rows keep their splits. The folder
+            remembers it; what it was pushed to it knows by itself.
+        new_major: Plan as if nothing were published: rows may change their splits, for the next major version.
 
     Raises:
         LayoutError: If no raw root of a source is there; if the folder holds a source that has no loader, or one whose
-            shards must be written anew without its raw root.
+            shards must be written anew without its raw root; if what is published cannot be read.
         RawChangedError: If a raw file changes while it is built.
-        MedMatError: If the salt is too long, or another build is writing into the folder.
+        MedMatError: If the salt is too long, another build is writing into the folder, or two published datasets have
+            one row in different splits.
         KeyError: If a slug is unknown.
     """
     spread = engine or processes(workers)
@@ -169,13 +177,22 @@ def build(
         (place / WORK).mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(_lock_file(place), timeout=0):
+            if published is not None:
+                _remember(place, os.fspath(published))
+            known = {} if new_major else read_records(place / WORK)
             return _build(
-                registry, place_of(raw), place, slugs, spread, salt, shard_bytes, cache, progress or _Silent()
+                registry, place_of(raw), place, slugs, spread, salt, shard_bytes, cache, progress or _Silent(), known
             )
     except Timeout as error:
         raise MedMatError(
             f"{out}: another build is writing into this folder; wait for it, or choose another"
         ) from error
+
+
+def _remember(out: Path, published: str) -> None:
+    from med_mat.hub.records import published_record
+
+    write_record(out / WORK, published_record(published))
 
 
 def _lock_file(out: Path) -> Path:
@@ -196,6 +213,7 @@ def _build(
     shard_bytes: int,
     cache: Path | None,
     progress: Progress,
+    published: Mapping[str, Split],
 ) -> BuildResult:
     work = out / WORK
     if len(salt) > MAX_SALT_BYTES:
@@ -231,11 +249,12 @@ def _build(
         write_json(_summary_file(work, source.slug), result.index.as_dict())
         write_table(work / "index" / f"{source.slug}.parquet", result.index.table)
     plans = plan(
-        _inputs(registry, work),
+        _Inputs(registry, work),
         [source.card for source in registry],
         salt=salt,
         shard_bytes=shard_bytes,
         near=links(near_duplicates(work)),
+        published=published,
     )
     for source_plan in plans:
         slug = source_plan.card.slug
@@ -313,11 +332,18 @@ def _scan_file(work: Path, slug: str) -> Path:
     return work / "scan" / f"{slug}.parquet"
 
 
-def _inputs(registry: Registry, work: Path) -> Iterator[Input]:
-    for source in registry:
-        index, scanned = work / "index" / f"{source.slug}.parquet", _scan_file(work, source.slug)
-        if index.is_file() and scanned.is_file():
-            yield Input(source.card, read_table(index, INDEX_COLUMNS), read_table(scanned, SCAN_COLUMNS))
+@dataclass(frozen=True)
+class _Inputs:
+    """The sources that a folder has indexes and scans of, read one after the other, as often as asked."""
+
+    registry: Registry
+    work: Path
+
+    def __iter__(self) -> Iterator[Input]:
+        for source in self.registry:
+            index, scanned = self.work / "index" / f"{source.slug}.parquet", _scan_file(self.work, source.slug)
+            if index.is_file() and scanned.is_file():
+                yield Input(source.card, read_table(index, INDEX_COLUMNS), read_table(scanned, SCAN_COLUMNS))
 
 
 def _shard_units(source_plan: SourcePlan, out: Path, root: RawRoot | None) -> list[ShardUnit]:
@@ -330,11 +356,15 @@ def _shard_units(source_plan: SourcePlan, out: Path, root: RawRoot | None) -> li
     with replacing(path) as partial, pq.ParquetWriter(partial, table.schema, compression="zstd") as writer:
         for split in SPLITS:
             in_split = table.filter(pc.equal(table["split"], split))
-            shards = pc.max(in_split["shard"]).as_py()
-            for shard in range(0 if shards is None else shards + 1):
+            shards = (pc.max(in_split["shard"]).as_py() if in_split.num_rows else -1) + 1
+            settled = shards - source_plan.aside.get(split, 0)
+            for shard in range(shards):
                 rows = in_split.filter(pc.equal(in_split["shard"], shard))
                 writer.write_table(rows, row_group_size=rows.num_rows)
-                name = shard_path(slug, split, shard, shards + 1)
+                if shard < settled:
+                    name = shard_path(slug, split, shard, settled)
+                else:
+                    name = shard_path(slug, split, shard - settled, shards - settled, disputed=True)
                 units.append(
                     ShardUnit(
                         raw=root,
@@ -367,8 +397,8 @@ def _encode(
             elif unit.raw is None:
                 why = results[slug].failure or "its raw root is not among those given; give it too"
                 raise LayoutError(
-                    f"{unit.out.name} of {slug} has to be written anew since its card changed or another source now "
-                    f"shares its pictures, and cannot be: {why}"
+                    f"{unit.out.name} of {slug} has to be written anew since its card changed, or another source now "
+                    f"shares its pictures or answers them differently, and cannot be: {why}"
                 )
             else:
                 fresh.append(unit)
@@ -399,8 +429,10 @@ def _finish(
     records: dict[Path, ShardRecord],
 ) -> BuildResult:
     manifest = build_manifest(plans, out, records, {plan.card.slug: _summary(out, plan.card.slug) for plan in plans})
+    entries = manifest["sources"]
     listed = configs(
-        (source_plan.card, list(manifest["sources"][source_plan.card.slug]["splits"])) for source_plan in plans
+        ((source_plan.card, list(entries[source_plan.card.slug]["splits"])) for source_plan in plans),
+        settled={slug: settled_splits(entry) for slug, entry in entries.items()},
     )
     write_json(out / "manifest.json", manifest)
     write_text(out / "README.md", dataset_card(listed, [source_plan.card for source_plan in plans], manifest))

@@ -50,14 +50,20 @@ class _Served:
     card: Card
     right: Redistribution
     splits: Mapping[str, int]
+    disputed: int = 0
 
     @property
     def rows(self) -> int:
         return sum(self.splits.values())
 
     @property
+    def settled(self) -> int:
+        """Rows that configs of several sources have."""
+        return self.rows - self.disputed
+
+    @property
     def with_pixels(self) -> int:
-        return self.rows if self.right == "images" else 0
+        return self.settled if self.right == "images" else 0
 
 
 def dataset_card(
@@ -73,7 +79,7 @@ def dataset_card(
     Args:
         configs: What ``load_dataset`` can be asked for.
         cards: Cards of the sources, in order of admission. A source of which nothing is served has a line too.
-        manifest: The manifest; of a source, ``rows`` and ``splits`` are read.
+        manifest: The manifest; of a source, ``splits`` and ``disputed`` are read.
         served: Slug to what is served of the source. None for a local build, which holds all pictures.
         repo: What ``load_dataset`` takes: a folder, or the name of a repository.
 
@@ -94,7 +100,9 @@ def dataset_card(
 
 def _served(card: Card, entry: Mapping[str, Any] | None, served: Mapping[str, Redistribution] | None) -> _Served:
     right: Redistribution = "images" if served is None else served.get(card.slug, "none")
-    return _Served(card, right, {} if entry is None or right == "none" else entry["splits"])
+    if entry is None or right == "none":
+        return _Served(card, right, {})
+    return _Served(card, right, entry["splits"], sum(entry.get("disputed", {}).get("splits", {}).values()))
 
 
 def _front_matter(configs: Sequence[Config], sources: Sequence[_Served]) -> DatasetCardData:
@@ -148,6 +156,7 @@ def _facts(configs: Sequence[Config], sources: Sequence[_Served], repo: str) -> 
         "without_text": _without_text(lacking),
         "partial": partial,
         "lacking": partial,
+        "disputed": _disputed_text(sources),
         "served": {right: _sum(sources, right) for right in _HERE},
         "matrix": _matrix(sources),
         "subsets": [_subset_line(number, sources) for number in sorted(_numbers(sources))],
@@ -162,6 +171,18 @@ def _without_text(lacking: Sequence[_Served]) -> str:
     return (
         f"Rows of {number} source{'s' * (number != 1)} come without pictures and masks: their owners do not allow it, "
         "or not clearly, to pass them on.\nDownload those from their owners; one call puts the pictures into the rows:"
+    )
+
+
+def _disputed_text(sources: Sequence[_Served]) -> str:
+    disputed = [source for source in sources if source.disputed]
+    rows = sum(source.disputed for source in disputed)
+    if not rows:
+        return ""
+    return (
+        f"{rows:,} row{'s' * (rows != 1)} of {len(disputed)} source{'s' * (len(disputed) != 1)} show a picture that "
+        "another source answers differently. They are in the config of\ntheir own source and in `everything`, and in "
+        "no config that merges sources; `manifest.json` lists them under `disputed`."
     )
 
 
@@ -197,10 +218,10 @@ def _subset_line(number: str, sources: Sequence[_Served]) -> dict[str, str]:
     # Nothing can be loaded of a subset without rows.
     name = f"subset_{number}"
     return {
-        "config": f"`{name}`" if any(source.rows for source in chosen) else name,
+        "config": f"`{name}`" if any(source.settled for source in chosen) else name,
         "title": _cell(subsets()[number].title),
         "sources": str(len(chosen)),
-        "rows": _number(sum(source.rows for source in chosen)),
+        "rows": _number(sum(source.settled for source in chosen)),
         "served": _number(sum(source.with_pixels for source in chosen)),
         "rest": ", ".join(f"[{source.card.slug}]({source.card.homepage})" for source in rest),
     }
@@ -222,11 +243,14 @@ def _source_line(source: _Served) -> dict[str, Any]:
         "right": card.redistribution,
         "here": _HERE[source.right],
         "cite": citation_link(card),
-        "defects": [_cell(text) for text in _defects(card)] if source.right != "none" else [],
+        "defects": [_cell(text) for text in _defects(source)] if source.right != "none" else [],
     }
 
 
-def _defects(card: Card) -> Iterator[str]:
+def _defects(source: _Served) -> Iterator[str]:
+    card = source.card
+    if source.disputed:
+        yield f"{source.disputed:,} of its pictures are answered differently by another source"
     for defect in card.known_defects:
         number = f"{defect.count:,} of " if defect.count else ""
         yield f"{number}{defect.kind.replace('_', ' ')}: {defect.why}"

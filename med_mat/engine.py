@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -27,9 +26,72 @@ class Engine(Protocol):
         ...
 
 
-def processes(workers: int) -> Engine:
-    """Returns the engine of this machine's processes."""
-    return partial(run, workers=workers)
+class Processes:
+    """The engine of this machine's processes.
+
+    They are started with the first unit and wait between calls, so that a build of many sources starts them once. They
+    end with ``close``, at the end of a ``with`` block, or when nothing refers to the engine any more.
+
+    Args:
+        workers: Number of processes. 1 runs everything in this process.
+
+    Raises:
+        ValueError: If ``workers`` is less than 1.
+    """
+
+    def __init__(self, workers: int) -> None:
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, found {workers}")
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the processes; a later call starts others."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+
+    def __call__(self, function: Callable[[Unit], Result], units: Iterable[Unit], /) -> Iterator[Result]:
+        """As ``run`` does, but for the end of the processes."""
+        if self.workers == 1:
+            yield from map(function, units)
+            return
+        waiting = iter(units)
+        pending: set[Future[Result]] = set()
+        done: set[Future[Result]] = set()
+        try:
+            while True:
+                for unit in islice(waiting, 2 * self.workers - len(pending)):
+                    pending.add(self._started().submit(function, unit))
+                if not pending:
+                    return
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                while done:
+                    yield done.pop().result()
+        except BrokenProcessPool as error:
+            self.close()
+            raise WorkerError(
+                f"one of {self.workers} processes was ended from outside, most often since memory ran out; run again "
+                "with fewer workers. What was finished is kept"
+            ) from error
+        finally:
+            wait([future for future in pending if not future.cancel()])
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=_context(), initializer=_start_worker)
+        return self._pool
+
+
+def processes(workers: int) -> Processes:
+    """Returns the engine of this machine's processes; see ``Processes``."""
+    return Processes(workers)
 
 
 def run(function: Callable[[Unit], Result], units: Iterable[Unit], workers: int) -> Iterator[Result]:
@@ -47,31 +109,8 @@ def run(function: Callable[[Unit], Result], units: Iterable[Unit], workers: int)
         ValueError: If ``workers`` is less than 1.
         WorkerError: If a process was ended from outside, as happens when memory runs out.
     """
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, found {workers}")
-    if workers == 1:
-        yield from map(function, units)
-        return
-    waiting = iter(units)
-    with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker) as pool:
-        pending: set[Future[Result]] = set()
-        try:
-            while True:
-                for unit in islice(waiting, 2 * workers - len(pending)):
-                    pending.add(pool.submit(function, unit))
-                if not pending:
-                    return
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except BrokenProcessPool as error:
-            raise WorkerError(
-                f"one of {workers} processes was ended from outside, most often since memory ran out; run again with "
-                "fewer workers. What was finished is kept"
-            ) from error
-        finally:
-            for future in pending:
-                future.cancel()
+    with processes(workers) as engine:
+        yield from engine(function, units)
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -12,6 +12,9 @@ from med_mat.questions.offers import Offers, even_offers
 
 MOST_DISTRACTORS = 3
 """Wrong options of a single-choice question, as in the paper."""
+
+EVEN = 0.01
+"""A reader of the options alone may be right this much more often than by guessing."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,38 @@ class LabelSpace:
         """Which of the source's own labels are offered together in its questions of one label.
 
         Its own alone: a label that the source never uses is never right in it, and who has seen its questions knows.
-        Empty if a label of the source can be true beside all its others: only labels of other sources are wrong then.
+        Where relations leave no way to offer them evenly, whatever can be true together is one option. Empty if that
+        makes one option of all: only labels of other sources are wrong then.
         """
-        if any(not self.rivals(label, self.own) for label in self.own):
-            return Offers(0, (), (), 0.0)
-        return even_offers(self.own, self.related)
+        if all(self.rivals(label, self.own) for label in self.own):
+            offers = even_offers(self.own, self.related)
+            if offers.excess <= EVEN:
+                return offers
+        joint = tuple(dict.fromkeys(_joint(group) for group in self._groups))
+        return even_offers(joint, dict.fromkeys(joint, ())) if len(joint) > 1 else Offers(0, (), (), 0.0)
+
+    @cached_property
+    def answers(self) -> Mapping[str, str]:
+        """Own label to the option that is right where it is: itself, or all that can be true together with it."""
+        if not self.merged:
+            return {label: label for label in self.own}
+        return {label: _joint(group) for group in self._groups for label in group}
+
+    @cached_property
+    def merged(self) -> bool:
+        """Whether some options of questions of one label are several labels at once."""
+        shown = {label for chosen in self.offers.sets for label in chosen}
+        return bool(shown) and not shown.issuperset(self.own)
+
+    @cached_property
+    def _groups(self) -> tuple[tuple[str, ...], ...]:
+        """Own labels, each with all that it leads to by relations."""
+        groups: list[set[str]] = []
+        for label in self.own:
+            beside = {label, *self.related[label]}.intersection(self.own)
+            met = [group for group in groups if group & beside]
+            groups = [group for group in groups if not group & beside] + [beside.union(*met)]
+        return tuple(tuple(sorted(group)) for group in groups)
 
     def excludes_all(self, label: str) -> bool:
         """Tells whether the label says that nothing was found, so that it stands beside no other."""
@@ -69,24 +99,6 @@ class LabelSpace:
             found = self._distractors_of[label] = self.rivals(label, self.distractors[0])
         return found
 
-    def wrong_beside(self, labels: tuple[str, ...], uncertain: tuple[str, ...]) -> list[str]:
-        """Returns the own labels that are wrong of a picture with these labels.
-
-        Where labels are uncertain, neither they nor what can be true beside them are wrong. A label of no finding
-        stands alone or not at all.
-        """
-        found = self._wrong_beside.get((labels, uncertain))
-        if found is None:
-            doubtful = {label for one in uncertain for label in (one, *self.related[one])}
-            found = self._wrong_beside[labels, uncertain] = [
-                label
-                for label in self.own
-                if label not in doubtful
-                and all(label != true and label not in self.related[true] for true in labels)
-                and not (len(labels) != 1 and self.excludes_all(label))
-            ]
-        return found
-
     @cached_property
     def _entangled(self) -> frozenset[str]:
         return frozenset(label for label, others in self.related.items() if others)
@@ -94,10 +106,6 @@ class LabelSpace:
     # Pictures of a source are many and their label sets few.
     @cached_property
     def _distractors_of(self) -> dict[str, list[str]]:
-        return {}
-
-    @cached_property
-    def _wrong_beside(self) -> dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]]:
         return {}
 
     @cached_property
@@ -115,6 +123,12 @@ class LabelSpace:
     def _room(self, label: str, among: Sequence[str]) -> int:
         rivals = self.rivals(label, among)
         return next((number for number in range(MOST_DISTRACTORS, 0, -1) if self.apart(rivals, number)), 0)
+
+
+def _joint(labels: Sequence[str]) -> str:
+    """Several labels as one option: "cancer or tumor"."""
+    *others, last = labels
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def label_space(card: Card, peers: Iterable[Card]) -> LabelSpace:

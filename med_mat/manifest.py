@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from med_mat import __version__
 from med_mat.encode import ShardRecord
 from med_mat.plan import SPLITS, SourcePlan
+from med_mat.sample import Split
 from med_mat.schema import SCHEMA_VERSION
 
 
@@ -26,6 +27,9 @@ def build_manifest(
     """Describes a build. Holds no time and no place: equal builds have equal manifests.
 
     ``losses`` names raw files, so it is empty for a source whose file names are private; ``left_out`` counts them.
+    ``disputed`` counts by split the rows whose picture another source answers differently, and lists each with a row
+    of that source and what the two say; ``splits`` counts them too. ``withdrawn`` lists published rows that are left
+    out, since they overlap what is published in another split.
 
     Args:
         plans: Plans of the sources, in order of admission.
@@ -67,12 +71,22 @@ def _entry(
             ]
         ),
         "follow_an_earlier_source": plan.moved,
+        "disputed": {
+            "splits": {split: number for split, number in _disputed(plan, by_split).items() if number},
+            "rows": [[name, dispute.other, dispute.said] for name, dispute in plan.disputed.items()],
+        },
+        "withdrawn": list(plan.withdrawn),
         "shards": {
             path.relative_to(out).as_posix(): asdict(record)
             for path, record in sorted(records.items())
             if path.parent == folder
         },
     }
+
+
+def _disputed(plan: SourcePlan, by_split: Mapping[Split, pa.Table]) -> dict[Split, int]:
+    named = pa.array(plan.disputed, pa.string())
+    return {split: pc.sum(pc.is_in(rows["id"], value_set=named)).as_py() for split, rows in by_split.items()}
 
 
 def _losses(plan: SourcePlan) -> list[list[str]]:

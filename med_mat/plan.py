@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from med_mat.audit import components
-from med_mat.audit.components import Links, Members, Overlaps
+from med_mat.audit.components import WITHDRAWN, Links, Members, Overlaps
+from med_mat.audit.contradictions import Dispute, disputes, shared
 from med_mat.card import Card
 from med_mat.columns import Lines, places_of, taken, tuples, whole
 from med_mat.errors import CardError, LayoutError
 from med_mat.hashing import row_id
 from med_mat.index import Oddity, declare
 from med_mat.labels import label_space
-from med_mat.plan_rows import Pictures, public_keys, table_of
+from med_mat.plan_rows import Pictures, Rows, public_keys, rows_of, set_aside
 from med_mat.sample import Split
 from med_mat.splits import Assignment, Item
 
@@ -104,12 +105,18 @@ class SourcePlan:
             split, shard and id.
         losses: Samples that become no row.
         moved: Number of rows that follow an earlier source against their official split.
+        disputed: Id to what another source says otherwise, of the rows that stand in shards of their own.
+        aside: Split to the number of these shards, which are its last.
+        withdrawn: Ids of published rows that are left out, since they overlap what is published in another split.
     """
 
     card: Card
     table: pa.Table
     losses: tuple[Loss, ...]
     moved: int
+    disputed: Mapping[str, Dispute] = field(default_factory=dict)
+    aside: Mapping[Split, int] = field(default_factory=dict)
+    withdrawn: tuple[str, ...] = ()
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -130,8 +137,12 @@ def plan(
     salt: bytes = b"",
     shard_bytes: int = SHARD_BYTES,
     near: Links = MappingProxyType({}),
+    published: Mapping[str, Split] = MappingProxyType({}),
 ) -> list[SourcePlan]:
     """Plans the rows of sources.
+
+    Rows whose picture two sources answer differently go to shards of their own, which no config that merges sources
+    takes; they keep their splits.
 
     Args:
         inputs: The sources to plan, in order of admission: where pictures or groups of two collide, the earlier
@@ -141,13 +152,19 @@ def plan(
         salt: The maintainer's secret for hashed groups and private keys; empty for none.
         shard_bytes: Aim for the size of a shard.
         near: Pictures that an audit found to be one picture beyond equal pixels: they never stand on two sides.
+        published: Id to split of published rows, which stay where they are. With any, ``inputs`` are read twice, and
+            kept in memory meanwhile if they can be read only once.
 
     Raises:
         CardError: If a source's path ids are private and there is no salt, or its labels allow no question.
         LayoutError: If a scan lacks a picture of its index.
     """
     with _without_collector():
-        return _plan(inputs, cards, salt, shard_bytes, Overlaps(near=near))
+        if published and isinstance(inputs, Iterator):
+            inputs = list(inputs)
+        planned = _plan(inputs, cards, salt, shard_bytes, Overlaps(near=near), published)
+        # What placing needed is gone by now: hashes of all sources take its room.
+        return _without_disputes(planned, near, shard_bytes)
 
 
 @contextmanager
@@ -163,20 +180,22 @@ def _without_collector() -> Iterator[None]:
 
 
 def _plan(
-    inputs: Iterable[Input], cards: Sequence[Card], salt: bytes, shard_bytes: int, overlaps: Overlaps
-) -> list[SourcePlan]:
-    plans = []
+    inputs: Iterable[Input],
+    cards: Sequence[Card],
+    salt: bytes,
+    shard_bytes: int,
+    overlaps: Overlaps,
+    published: Mapping[str, Split],
+) -> list[tuple[SourcePlan, Lines]]:
+    """Plans the rows of sources one after the other; gives with each plan the sizes of its rows."""
+    # Whatever is published stands before anything else is placed, also what is admitted later.
+    withdrawn = components.pin(_published(inputs, salt, published), overlaps, published) if published else {}
+    planned = []
     for source in inputs:
         card = source.card
-        if card.path_ids == "private" and not salt:
-            raise CardError(
-                f"{card.slug}: its file names may not be published (path_ids: private), so a salt is needed; "
-                "set --salt-file"
-            )
         regions = _regions(source)
         pictures, losses = _pictures(source, salt, regions)
-        members = Members(_items(source, pictures), card.official_splits == "kept", not card.no_test_split)
-        assignment = components.place(members, overlaps, {}, {})
+        assignment = components.place(_members(source, pictures), overlaps, published, withdrawn)
         losses += _dropped(source, pictures, assignment)
         by_split: dict[Split, list[int]] = {split: [] for split in SPLITS}
         for number, name in enumerate(pictures.ids):
@@ -184,9 +203,42 @@ def _plan(
             if split is not None:
                 by_split[split].append(number)
         space = label_space(card, _peers(card, cards))
-        table = table_of(card, source.index, source.scan, space, pictures, by_split, salt, regions, shard_bytes)
-        plans.append(SourcePlan(card, table, tuple(losses), len(assignment.moved)))
-    return plans
+        rows = rows_of(card, source.index, source.scan, space, pictures, by_split, salt, regions, shard_bytes)
+        gone = tuple(sorted(name for name, reason in assignment.dropped.items() if reason == WITHDRAWN))
+        made = SourcePlan(card, rows.table, tuple(losses), len(assignment.moved), withdrawn=gone)
+        planned.append((made, rows.sizes))
+    return planned
+
+
+def _published(inputs: Iterable[Input], salt: bytes, published: Mapping[str, Split]) -> Iterator[Members]:
+    """The pictures of each source that are published and still become rows."""
+    slugs = {name.partition("/")[0] for name in published}
+    for source in inputs:
+        if source.card.slug in slugs:
+            pictures, _ = _pictures(source, salt, _regions(source))
+            members = _members(source, pictures)
+            yield replace(members, items=[item for item in members.items if item.id in published])
+
+
+def _members(source: Input, pictures: Pictures) -> Members:
+    return Members(_items(source, pictures), source.card.official_splits == "kept", not source.card.no_test_split)
+
+
+def _without_disputes(planned: Sequence[tuple[SourcePlan, Lines]], near: Links, shard_bytes: int) -> list[SourcePlan]:
+    """Sets the rows aside whose picture another source answers differently."""
+    said = shared([(plan.card.slug, plan.table) for plan, _ in planned], near, ONE_COLOUR)
+    by_source: dict[str, dict[str, Dispute]] = {}
+    for name, dispute in disputes(said, {plan.card.slug: plan.card for plan, _ in planned}, near).items():
+        by_source.setdefault(name.partition("/")[0], {})[name] = dispute
+    found = []
+    for plan, sizes in planned:
+        disputed = by_source.get(plan.card.slug)
+        if disputed:
+            rows = set_aside(Rows(plan.table, sizes), disputed, shard_bytes)
+            found.append(replace(plan, table=rows.table, disputed=disputed, aside=rows.aside))
+        else:
+            found.append(plan)
+    return found
 
 
 def _regions(source: Input) -> RegionTable | None:
@@ -210,6 +262,11 @@ def _peers(card: Card, cards: Sequence[Card]) -> list[Card]:
 
 def _pictures(source: Input, salt: bytes, regions: RegionTable | None) -> tuple[Pictures, list[Loss]]:
     card, index = source.card, source.index
+    if card.path_ids == "private" and not salt:
+        raise CardError(
+            f"{card.slug}: its file names may not be published (path_ids: private), so a salt is needed; "
+            "set --salt-file"
+        )
     paths = whole(index["raw_path"])
     seen = _lines_in_scan(source)
     losses: dict[int, Loss] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from med_mat.citations import bibtex, cff
-from med_mat.configs import configs
+from med_mat.configs import configs, settled_splits
 from med_mat.croissant import croissant
 from med_mat.dataset_card import dataset_card
 from med_mat.errors import DependencyError, LayoutError
@@ -60,7 +60,9 @@ def publication_files(
         if served is None or served[card.slug] != "none"
     ]
     pixels = None if served is None else [slug for slug, right in served.items() if right == "images"]
-    readme = dataset_card(configs(rows, with_pixels=pixels), cards, manifest, served, repo=repo)
+    settled = {card.slug: settled_splits(manifest["sources"][card.slug]) for card, _ in rows}
+    listed = configs(rows, with_pixels=pixels, settled=settled)
+    readme = dataset_card(listed, cards, manifest, served, repo=repo)
     version = manifest["med_mat"]
     try:
         return {

@@ -70,10 +70,10 @@ def csv_rows(
             off in a row; a row has more cells than the header; a quotation mark is not closed.
     """
     file = raw.one(*patterns)
-    text = _text(raw, file, encoding)
+    text = _text(raw, file, encoding, newline="")
     # Reports of patients and outlines of lesions exceed the default limit of 128 KiB a cell.
     csv.field_size_limit(2**31 - 1)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    reader = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=True)
     place = f"{raw.location}: {file.path}"
 
     def numbered() -> Iterator[tuple[int, list[str]]]:
@@ -183,8 +183,7 @@ def text_lines(raw: RawRoot, *patterns: str, encoding: str = "utf-8") -> list[st
     Raises:
         LayoutError: The file is not there or not in this encoding.
     """
-    text = _text(raw, raw.one(*patterns), encoding)
-    stripped = (line.strip() for line in io.StringIO(text, newline=None))
+    stripped = (line.strip() for line in _text(raw, raw.one(*patterns), encoding, newline=None))
     return [line for line in stripped if line]
 
 
@@ -225,17 +224,29 @@ def _check_unpacked(stream: BinaryIO, place: str) -> None:
         )
 
 
-def _text(raw: RawRoot, file: RawFile, encoding: str) -> str:
+def _text(raw: RawRoot, file: RawFile, encoding: str, newline: str | None) -> Iterator[str]:
+    """Yields the lines of a text file, decoded as they are asked for: text takes up to four times its bytes."""
     data = raw.read(file)
     marked = codecs.lookup(encoding).name == "utf-8" and data.startswith(codecs.BOM_UTF8)
+    stream = io.BytesIO(data)
+    stream.seek(3 * marked)
     try:
-        return data[3:].decode(encoding) if marked else data.decode(encoding)
+        yield from io.TextIOWrapper(stream, encoding, newline=newline)
     except UnicodeDecodeError as error:
-        offset = error.start + 3 * marked
+        # Streams count from the piece that they decode.
+        offset = _undecodable(data[3:] if marked else data, encoding, error) + 3 * marked
         raise LayoutError(
             f"{raw.location}: {file.path}: not {encoding} at byte {offset} (0x{data[offset]:02x}). "
             "Read it with the encoding that it has."
         ) from error
+
+
+def _undecodable(data: bytes, encoding: str, found: UnicodeDecodeError) -> int:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return error.start
+    return found.start
 
 
 def _table(

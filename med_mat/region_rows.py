@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,14 +73,6 @@ class RegionTable:
             mask_bytes=_whole(scan["mask_bytes"]),
             annotations=_whole(index["regions"].take(lines)),
         )
-
-    @cached_property
-    def pool(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Label to all its boxes in the source, each once, sorted: shape (n, 4)."""
-        objects = self.objects.flatten()
-        labels = np.asarray(objects.field("label").to_pylist(), dtype=object)
-        boxes = objects.field("bbox").flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
-        return {label: np.unique(boxes[labels == label], axis=0) for label in sorted(set(labels))}
 
     def found(self, place: int) -> dict[str, Found]:
         """What a picture has of each label with a box, that of most area first."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from med_mat.columns import Lines, lines_of, places_of, reordered, whole
 from med_mat.engine import Engine, processes
 from med_mat.errors import DependencyError, MedMatError
 from med_mat.files import read_table, write_table
@@ -26,11 +28,8 @@ SCAN_VERSION = 3
 _VERSION_KEY = b"med_mat_scan"
 _UNIT_PICTURES = 128
 _UNIT_BYTES = 64 << 20
-
-State = tuple[int, int, str | None]
-
-Place = tuple[str, int]
-"""Raw path and frame, -1 for none: a picture's place in a raw root."""
+_BATCH = 1 << 13
+_STATE = ["raw_path", "frame", "size", "mtime_ns", "region_state", "error", "region_error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +46,6 @@ class Picture:
     mtime_ns: int
     regions: str | None = None
     region_state: str | None = None
-
-    @property
-    def place(self) -> Place:
-        """Raw path and frame."""
-        return self.raw_path, -1 if self.frame is None else self.frame
-
-    @property
-    def state(self) -> State:
-        """Changes when the picture must be looked at again."""
-        return self.size, self.mtime_ns, self.region_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +169,15 @@ def scan(
     Returns:
         Columns of ``schema.SCAN``, one line per picture of the index, in order of path and frame.
     """
-    pictures = sorted(_pictures(index, rules), key=lambda picture: picture.place)
+    pictures = _pictures(index, rules)
     parts = out.with_suffix(".parts")
-    known = _known(out, parts)
-    fresh = [picture for picture in pictures if known.get(picture.place) != picture.state]
-    progress(len(pictures) - len(fresh))
-    if fresh:
+    fresh = _fresh(pictures, out, parts)
+    progress(pictures.num_rows - len(fresh))
+    if len(fresh):
         spread = engine or processes(workers)
         # Parts are numbered on from those of an earlier, unfinished scan.
         number = len(list(parts.glob("*.parquet")))
-        for lines in spread(scan_unit, _units(raw, fresh, rules)):
+        for lines in spread(scan_unit, _units(raw, _listed(pictures, fresh), rules)):
             write_table(parts / f"{number:06d}.parquet", _with_version(pa.Table.from_pylist(lines, schema=SCAN)))
             number += 1
             progress(len(lines))
@@ -202,18 +190,39 @@ def scan(
     return table
 
 
-def _pictures(index: pa.Table, rules: Rules | None) -> Iterator[Picture]:
-    names = ["raw_path", "frame", "size", "mtime_ns"]
+def _pictures(index: pa.Table, rules: Rules | None) -> pa.Table:
+    """The pictures to look at, as columns, in order of path and frame."""
+    table = index.select(["raw_path", "frame", "size", "mtime_ns"])
     if rules is None:
-        yield from (Picture(**line) for line in index.select(names).to_pylist())
-        return
-    said = repr(astuple(rules))
-    for line in index.select([*names, "regions", "region_files"]).to_pylist():
-        state = content_digest([said, line["regions"], repr(line.pop("region_files"))])
-        yield Picture(**line, region_state=state)
+        empty = pa.nulls(table.num_rows, pa.string())
+        table = table.append_column("regions", empty).append_column("region_state", empty)
+    else:
+        said = repr(astuple(rules))
+        states = pa.array(
+            (
+                content_digest([said, line["regions"], repr(line["region_files"])])
+                for batch in index.select(["regions", "region_files"]).to_batches(max_chunksize=_BATCH)
+                for line in batch.to_pylist()
+            ),
+            pa.string(),
+        )
+        table = table.append_column("regions", index["regions"]).append_column("region_state", states)
+    places = pa.table({"raw_path": table["raw_path"], "frame": _frames(table), "line": np.arange(table.num_rows)})
+    order = pc.sort_indices(places, sort_keys=[(name, "ascending") for name in places.column_names])
+    return lines_of(table, order.to_numpy().astype(np.int64))
 
 
-def _units(raw: RawRoot, pictures: Sequence[Picture], rules: Rules | None) -> Iterator[ScanUnit]:
+def _frames(table: pa.Table) -> pa.ChunkedArray:
+    return pc.fill_null(table["frame"], -1)
+
+
+def _listed(pictures: pa.Table, lines: Lines) -> Iterator[Picture]:
+    for start in range(0, len(lines), _BATCH):
+        for line in lines_of(pictures, lines[start : start + _BATCH]).to_pylist():
+            yield Picture(**line)
+
+
+def _units(raw: RawRoot, pictures: Iterable[Picture], rules: Rules | None) -> Iterator[ScanUnit]:
     unit: list[Picture] = []
     size = 0
     for picture in pictures:
@@ -238,26 +247,38 @@ def _with_version(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata({_VERSION_KEY: str(SCAN_VERSION).encode()})
 
 
-def _places(table: pa.Table) -> list[Place]:
-    frames = pc.fill_null(table["frame"], -1)
-    return list(zip(table["raw_path"].to_pylist(), frames.to_pylist(), strict=True))
+def _fresh(pictures: pa.Table, out: Path, parts: Path) -> Lines:
+    """Lines of the pictures that no earlier scan saw in their present state."""
+    known = pa.concat_tables(
+        [SCAN.empty_table().select(_STATE), *(table.select(_STATE) for table in _stored(out, parts))]
+    )
+    if not known.num_rows:
+        return np.arange(pictures.num_rows)
+    last = _last_lines(known, pictures)
+    seen = lines_of(known, np.where(last < 0, 0, last))
+    # What failed is tried again: the disk may have been away, or a decoder missing.
+    same = pc.and_(pc.is_null(seen["error"]), pc.is_null(seen["region_error"]))
+    for name in ("size", "mtime_ns", "region_state"):
+        both_null = pc.and_(pc.is_null(seen[name]), pc.is_null(pictures[name]))
+        same = pc.and_(same, pc.or_(both_null, pc.fill_null(pc.equal(seen[name], pictures[name]), False)))
+    return np.flatnonzero(~(whole(same).to_numpy(zero_copy_only=False) & (last >= 0)))
 
 
-def _known(out: Path, parts: Path) -> dict[Place, State | None]:
-    known: dict[Place, State | None] = {}
-    for table in _stored(out, parts):
-        columns = [table[name].to_pylist() for name in ("size", "mtime_ns", "region_state", "error", "region_error")]
-        for place, size, mtime_ns, region_state, *errors in zip(_places(table), *columns, strict=True):
-            # What failed is tried again: the disk may have been away, or a decoder missing.
-            known[place] = (size, mtime_ns, region_state) if errors == [None, None] else None
-    return known
+def _last_lines(stored: pa.Table, pictures: pa.Table) -> Lines:
+    """The last line of each picture's place in what is stored, which saw the latest state of its file; -1 for none."""
+    places = places_of(stored)
+    backwards = places.take(pa.array(np.arange(len(places))[::-1]))
+    found = pc.fill_null(pc.index_in(places_of(pictures), value_set=backwards), -1).to_numpy().astype(np.int64)
+    return np.where(found < 0, -1, len(places) - 1 - found)
 
 
-def _merge(out: Path, parts: Path, pictures: Sequence[Picture]) -> pa.Table:
+def _merge(out: Path, parts: Path, pictures: pa.Table) -> pa.Table:
     stored = list(_stored(out, parts))
     if not stored:
         return _with_version(SCAN.empty_table())
     table = pa.concat_tables(stored)
-    # A later part saw a later state of the file: the last line of a place counts.
-    line_of = {place: line for line, place in enumerate(_places(table))}
-    return _with_version(table.take(pa.array([line_of[picture.place] for picture in pictures], pa.int64())))
+    del stored
+    lines = _last_lines(table, pictures)
+    columns, schema = table.columns, table.schema
+    del table
+    return _with_version(reordered(columns, schema, lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -24,6 +25,7 @@ from med_mat.questions.ask import (
     choice_prompt,
     presence_labels,
 )
+from med_mat.questions.label_sets import SetOffers, set_offers
 
 INSTRUCTIONS = ["What is it?", "What does it show?", "What would you call it?"]
 IDS = st.integers(0, 10**9).map("s/{:016x}".format)
@@ -54,11 +56,16 @@ def test_of_the_options_for_one_label_only_the_answer_can_be_right(
         return
     question = ask_label(row_id, label, space, INSTRUCTIONS)
     check_form(question)
-    assert (question.kind, question.answer) == ("choice", label)
-    assert set(question.options) <= {label, *rivals}
+    assert question.kind == "choice"
+    held = [re.split(", | or ", option) for option in question.options]
+    assert label in held[question.answer_index]
+    if not space.merged:
+        assert question.answer == label
+        assert set(question.options) <= {label, *rivals}
     # Nor can two wrong ones: whoever knows that they go together would strike both out.
-    assert not any(frozenset(pair) in together for pair in _pairs(question.options))
-    assert len(space.no_finding.intersection(question.options)) <= 1
+    for one, other in _pairs(held):
+        assert not set(one) & set(other)
+        assert not any(frozenset((a, b)) in together for a in one for b in other)
     # Whatever the label, there are as many options: their number must not hint at it.
     for other in space.own:
         if space.rivals(other, space.labels):
@@ -69,33 +76,30 @@ def test_of_the_options_for_one_label_only_the_answer_can_be_right(
 @settings(max_examples=300)
 def test_of_the_option_sets_only_the_answer_can_be_right(cards: list[Card], row_id: str, data: st.DataObject) -> None:
     space = label_space(cards[-1], cards[:-1])
-    truth = data.draw(st.lists(st.sampled_from(space.own), min_size=1, max_size=4, unique=True))
+    some = st.frozensets(st.sampled_from(space.own), min_size=1, max_size=4)
+    sets = data.draw(st.lists(some, min_size=1, max_size=8, unique=True))
+    truth = sorted(data.draw(st.sampled_from(sets)))
     uncertain = data.draw(st.lists(st.sampled_from(space.own), max_size=1))
     together = true_together(cards)
-    question = ask_label_set(row_id, truth, space, INSTRUCTIONS, uncertain)
-    rivals = [
+    offers = set_offers({tuple(sorted(one)): 1 for one in sets}, space)
+    question = ask_label_set(row_id, truth, offers, INSTRUCTIONS, uncertain)
+    likely = {
         other
         for other in space.own
-        if other not in [*truth, *uncertain]
-        and not any(frozenset((label, other)) in together for label in [*truth, *uncertain])
-    ]
+        if other in [*truth, *uncertain] or any(frozenset((label, other)) in together for label in [*truth, *uncertain])
+    }
     if question is None:
-        findings = [other for other in rivals if len(truth) == 1 or other not in space.no_finding]
-        assert len(findings) < len(truth)
         return
     check_form(question)
     assert question.kind == "choice_of_sets"
-    assert question.answer == SET_SEPARATOR.join(sorted(truth))
-    sets = [frozenset(option.split(SET_SEPARATOR)) for option in question.options]
-    wrong = [option for option in sets if option != set(truth)]
-    for option in wrong:
-        assert len(option) == len(truth)
-        assert option <= set(rivals)
-        assert len(option) == 1 or not option & space.no_finding
-    for one, other in _pairs(sets):
-        assert not one & other
-    for one, other in _pairs(wrong):
-        assert not any(frozenset((x, y)) in together for x in one for y in other)
+    assert question.answer == SET_SEPARATOR.join(truth)
+    shown = [frozenset(option.split(SET_SEPARATOR)) for option in question.options]
+    assert set(shown) <= set(sets)
+    for option in shown:
+        assert option == set(truth) or not option <= likely
+    for one, other in _pairs(shown):
+        assert not one <= other
+        assert not other <= one
 
 
 def _pairs(things: Iterable[object]) -> list[tuple]:
@@ -118,11 +122,16 @@ def test_the_letter_of_the_answer_is_uniform_for_every_label(labels: int) -> Non
         assert _chi_square(counts, letters, 2000) < QUANTILE[letters - 1], (label, counts)
 
 
+def _offers(*sets: str, space: LabelSpace) -> SetOffers:
+    return set_offers({tuple(one): 1 for one in sets}, space)
+
+
 def test_the_letter_of_a_set_is_uniform() -> None:
     space = _space(*"abcdefgh")
+    offers = _offers("be", "cd", "a", "fgh", space=space)
     counts: Counter[int] = Counter()
     for number in range(4000):
-        question = ask_label_set(f"s/{number:016x}", ["b", "e"], space, INSTRUCTIONS)
+        question = ask_label_set(f"s/{number:016x}", ["b", "e"], offers, INSTRUCTIONS)
         assert question is not None
         counts[question.answer_index] += 1
     assert _chi_square(counts, 4, 4000) < QUANTILE[3], counts
@@ -150,16 +159,24 @@ def test_the_order_of_labels_in_cards_does_not_matter_to_a_question(row_id: str,
     )
 
 
-def test_a_picture_with_nearly_every_label_has_no_wrong_set() -> None:
-    assert ask_label_set("s/0", ["a", "b", "c"], _space(*"abcde"), INSTRUCTIONS) is None
+def test_a_set_that_holds_all_others_has_no_wrong_one_beside_it() -> None:
+    offers = _offers("abc", "a", "bc", "de", space=_space(*"abcde"))
+    assert ask_label_set("s/0", ["a", "b", "c"], _offers("abc", "a", "bc", space=offers.space), INSTRUCTIONS) is None
+    question = ask_label_set("s/0", ["a", "b", "c"], offers, INSTRUCTIONS)
+    assert question is not None
+    assert sorted(question.options) == ["a; b; c", "d; e"]
 
 
-def test_a_label_that_only_an_earlier_source_annotates_is_no_wrong_set() -> None:
-    space = label_space(make_card("late", labels=label_entries("ab")), [make_card("early", labels=label_entries("cd"))])
-    for number in range(50):
-        question = ask_label_set(f"s/{number}", ["a"], space, INSTRUCTIONS)
-        assert question is not None
-        assert set(question.options) == {"a", "b"}
+def test_what_can_be_true_together_is_one_option_where_relations_leave_no_even_choice() -> None:
+    labels = {"aneurysm": {}, "cancer": {"is_a": ["tumor"]}, "tumor": {}}
+    space = label_space(make_card(labels=label_entries(labels)), ())
+    assert space.merged
+    for label, answer in (("aneurysm", "aneurysm"), ("cancer", "cancer or tumor"), ("tumor", "cancer or tumor")):
+        question = ask_label("s/1", label, space, INSTRUCTIONS)
+        assert (question.answer, sorted(question.options)) == (answer, ["aneurysm", "cancer or tumor"])
+    # Where an even choice is left, no label is merged: each of two pairs stands against the other.
+    pairs = label_entries({"a": {"overlaps": ["b"]}, "b": {}, "c": {"overlaps": ["d"]}, "d": {}})
+    assert not label_space(make_card(labels=pairs), ()).merged
 
 
 @st.composite

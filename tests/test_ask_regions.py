@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from itertools import combinations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from med_mat.questions.ask_regions import MOST_OVERLAP, BoxPool, ask_box, ask_count, ask_where, overlap
-from med_mat.regions import Box, canonical, format_boxes, parse_boxes
+from med_mat.questions.ask_regions import MOST_OVERLAP, ask_box, ask_count, ask_where, box_offers, overlap
+from med_mat.regions import Box, canonical, format_boxes
 
 TEXT = "Which box holds {label}?"
 
@@ -22,69 +21,62 @@ def boxes(draw: st.DrawFn) -> Box:
     return canonical((xmin, ymin, draw(st.integers(xmin + 3, 100)), draw(st.integers(ymin + 3, 100))), 100, 100)
 
 
-def _pool(found: list[Box]) -> BoxPool:
-    return {"nodule": np.unique(np.array(found, np.float32), axis=0)}
+pictures = st.dictionaries(
+    st.integers(0, 999).map("tiny/{}".format), st.lists(boxes(), min_size=1, max_size=3), max_size=30
+)
 
 
-@given(right=st.lists(boxes(), min_size=1, max_size=4), others=st.lists(boxes(), max_size=40), row=st.integers(0, 999))
-def test_one_of_four_boxes_is_right_and_the_others_are_apart(right: list[Box], others: list[Box], row: int) -> None:
-    question = ask_box(f"tiny/{row}", "nodule", right, _pool([*right, *others]), TEXT)
-    if question is None:
-        return
-    assert question.kind == "choice_of_boxes"
-    assert question.question == "Which box holds nodule?"
-    assert len(question.options) == len(set(question.options)) == 4
-    assert question.options[question.answer_index] == question.answer
-    read = [box for option in question.options for box in parse_boxes(option, "unit")]
-    assert len(read) == 4
-    assert None not in read
-    spelled = [box for box in read if box is not None]
-    # Spelling rounds to a thousandth, which moves the smallest boxes by a tenth of their side.
-    for one, other in combinations(spelled, 2):
-        assert overlap(one, other) < MOST_OVERLAP + 0.1
-    for place, box in enumerate(spelled):
-        if place != question.answer_index:
-            assert all(overlap(box, true) < MOST_OVERLAP + 0.1 for true in right)
-    answer = spelled[question.answer_index]
-    assert max(overlap(answer, true) for true in right) > 0.8
+@given(found=pictures)
+def test_one_of_a_block_is_right_of_each_picture_and_the_others_are_apart(found: dict[str, list[Box]]) -> None:
+    offers = box_offers({"nodule": found})
+    blocks: dict[frozenset[Box], list[str]] = {}
+    for (row, label), offered in offers.items():
+        assert label == "nodule"
+        assert 2 <= len(offered) == len(set(offered)) <= 4
+        assert offered[0] in found[row]
+        for one, other in combinations(offered, 2):
+            assert overlap(one, other) < MOST_OVERLAP
+        for wrong in offered[1:]:
+            assert all(overlap(wrong, true) < MOST_OVERLAP for true in found[row])
+        blocks.setdefault(frozenset(offered), []).append(row)
+    # Each box of a block is right of one picture that is asked with it: the boxes alone tell nothing.
+    for block, rows in blocks.items():
+        assert sorted(offers[row, "nodule"][0] for row in rows) == sorted(block)
+    assert box_offers({"nodule": dict(reversed(found.items()))}) == offers
 
 
-def test_wrong_boxes_are_those_of_other_pictures_where_these_lie_apart() -> None:
-    grid = [canonical((x, y, x + 10 + x // 20, y + 10), 100, 100) for x in range(0, 80, 20) for y in range(0, 80, 20)]
-    question = ask_box("tiny/1", "nodule", grid[:1], _pool(grid), TEXT)
-    assert question is not None
-    assert set(question.options) <= {format_boxes([box], "unit") for box in grid}
+@given(found=pictures)
+def test_options_are_spelled_apart(found: dict[str, list[Box]]) -> None:
+    for (row, label), offered in box_offers({"nodule": found}).items():
+        question = ask_box(row, label, offered, TEXT)
+        assert question.kind == "choice_of_boxes"
+        assert question.question == "Which box holds nodule?"
+        assert len(set(question.options)) == len(question.options) == len(offered)
+        assert question.options[question.answer_index] == question.answer == format_boxes(offered[:1], "unit")
+        assert len({format_boxes([box], "percent") for box in offered}) == len(offered)
 
 
-def test_else_all_four_have_one_shape() -> None:
-    right = canonical((10, 10, 33, 27), 100, 100)
-    question = ask_box("tiny/1", "nodule", [right], _pool([right]), TEXT)
-    assert question is not None
-    shapes = []
-    for option in question.options:
-        (box,) = parse_boxes(option, "unit")
-        assert box is not None
-        shapes.append((box[2] - box[0], box[3] - box[1]))
-    assert np.ptp(np.array(shapes), axis=0).max() <= 0.0021
-
-
-def test_a_box_that_fills_the_picture_leaves_no_choice() -> None:
+def test_boxes_that_always_stand_in_one_place_leave_no_choice() -> None:
     whole = canonical((0, 0, 99, 99), 100, 100)
-    assert ask_box("tiny/1", "nodule", [whole], _pool([whole]), TEXT) is None
+    assert box_offers({"nodule": {f"tiny/{number}": [whole] for number in range(9)}}) == {}
 
 
 def test_the_letter_is_uniform_and_independent_of_the_place() -> None:
+    found = {
+        f"tiny/{number}": [canonical((x := 7 * number % 70, y := 11 * number % 60, x + 20, y + 15), 100, 100)]
+        for number in range(800)
+    }
     letters: Counter[int] = Counter()
     order: Counter[int] = Counter()
-    for number in range(800):
-        x = 7 * number % 70
-        right = canonical((x, 30, x + 20, 45), 100, 100)
-        question = ask_box(f"tiny/{number}", "nodule", [right], _pool([right]), TEXT)
-        assert question is not None
-        letters[question.answer_index] += 1
-        order[sorted(question.options).index(question.answer)] += 1
-    assert all(150 < letters[letter] < 250 for letter in range(4)), letters
-    assert all(order[letter] > 80 for letter in range(4)), order
+    for (row, label), offered in box_offers({"nodule": found}).items():
+        question = ask_box(row, label, offered, TEXT)
+        if len(question.options) == 4:
+            letters[question.answer_index] += 1
+            order[sorted(question.options).index(question.answer)] += 1
+    assert sum(letters.values()) > 700
+    assert all(140 < letters[letter] < 260 for letter in range(4)), letters
+    # Of the boxes from left to right each is right equally often.
+    assert len(set(order.values())) == 1, order
 
 
 @given(found=st.lists(boxes(), min_size=1, max_size=6))
@@ -93,9 +85,8 @@ def test_the_order_of_boxes_does_not_change_a_question(found: list[Box]) -> None
     assert ask_where("tiny/1", "nodule", found, ["Where is {label}?"]) == ask_where(
         "tiny/1", "nodule", turned, ["Where is {label}?"]
     )
-    assert ask_box("tiny/1", "nodule", found, _pool(found), TEXT) == ask_box(
-        "tiny/1", "nodule", turned, _pool(turned), TEXT
-    )
+    other = {"tiny/2": [canonical((0, 0, 2, 2), 100, 100)]}
+    assert box_offers({"nodule": {"tiny/1": found, **other}}) == box_offers({"nodule": {"tiny/1": turned, **other}})
 
 
 def test_where_and_count_are_open_questions() -> None:

@@ -13,14 +13,12 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gradio
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileSystem
-from gradio_client import Client
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -35,6 +33,16 @@ from med_mat.report.shards import Shards
 sys.path.insert(0, str(Path(__file__).parent / "hub"))
 
 from hub_server.app import TOKEN, HubServer
+
+if TYPE_CHECKING:
+    from gradio_client import Client
+
+
+def client_of(url: str) -> Client:
+    # Every process of the suite imports this file, and Gradio takes seconds: only who runs these tests needs it.
+    from gradio_client import Client
+
+    return Client(url, verbose=False)
 
 
 class CountingFiles(LocalFileSystem):
@@ -188,7 +196,7 @@ def served(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_the_page_shows_a_row_to_a_client(served: str, dataset: Dataset) -> None:
-    client = Client(served, verbose=False)
+    client = client_of(served)
     narrowed = client.predict("two", api_name="/choose")
     assert [choice[0] for choice in narrowed[0]["choices"]] == [ALL, *dataset.labels("two")]
     assert [choice[0] for choice in narrowed[1]["choices"]] == [ALL, *dataset.splits("two")]
@@ -210,7 +218,7 @@ def test_the_page_shows_a_row_to_a_client(served: str, dataset: Dataset) -> None
 
 
 def test_a_choice_without_rows_and_a_number_beyond_the_last(served: str) -> None:
-    client = Client(served, verbose=False)
+    client = client_of(served)
     assert client.predict("other", "kidney tumor", ALL, 1, api_name="/show")[0] == "No row fits."
     assert client.predict("other", ALL, ALL, 999, api_name="/show")[0] == "Row 12 of 12"
 
@@ -260,7 +268,7 @@ def _when_ready(url: str, process: subprocess.Popen[str]) -> Client:
         except OSError:
             time.sleep(0.2)
         else:
-            return Client(url, verbose=False)
+            return client_of(url)
     pytest.fail(f"the command ended with {process.returncode}")
 
 
@@ -313,6 +321,8 @@ def test_a_dataset_on_the_hub_is_read_where_it_is(built: Path, tmp_path: Path) -
 
 
 def test_gradio_is_asked_for_by_name_when_it_is_absent(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gradio
+
     assert gradio.__name__ in sys.modules
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(MedMatError, match=r"med-mat\[browse\]"):

@@ -676,6 +676,139 @@ def test_the_files_alone_are_a_dataset(bench: Bench) -> None:
         assert part.num_rows == (counts["several"] if name == "several" else sum(counts.values()))
 
 
+def disputing(bench: Bench) -> None:
+    """Three sources: of the second some pictures are answered otherwise than in the first, of the third all."""
+    bench.add("first", plain_rows(40))
+    bench.add(
+        "second",
+        [
+            *(Row(f"picture {n:03d}.png", list(LABELS)[(n + n % 3) % 4]) for n in range(12)),
+            *plain_rows(30, suffix="bmp"),
+        ],
+        subset="22",
+    )
+    bench.add("third", [Row("picture 013.png", "tumor")], subset="22")
+
+
+def test_disputed_pictures_stand_in_no_config_that_merges_sources(bench: Bench) -> None:
+    disputing(bench)
+    alone = bench.build("first")
+    settled = bench.shards("first")
+    result = bench.build()
+    entries = result.manifest["sources"]
+    rows = {slug: {row["id"]: row for row in bench.rows(slug)} for slug in entries}
+    by_key = {(slug, row["key"]): row for slug, held in rows.items() for row in held.values()}
+    disputed = {
+        slug: {by_key[slug, f"picture {n:03d}.png"]["id"] for n in numbers}
+        for slug, numbers in {
+            "first": [*(n for n in range(12) if n % 3), 13],
+            "second": [n for n in range(12) if n % 3],
+            "third": [13],
+        }.items()
+    }
+    for slug, entry in entries.items():
+        assert {name for name, _, _ in entry["disputed"]["rows"]} == disputed[slug]
+        assert sum(entry["disputed"]["splits"].values()) == len(disputed[slug])
+        for name, other, said in entry["disputed"]["rows"]:
+            source = other.partition("/")[0]
+            assert other in disputed[source]
+            assert said == f"{rows[slug][name]['labels'][0]} against {rows[source][other]['labels'][0]}"
+    # Who is disputed keeps its split, and every other shard its name and, but for those rows, its content.
+    assert entries["first"]["splits"] == alone.manifest["sources"]["first"]["splits"]
+    assert {name for name in bench.shards("first") if "disputed" not in name} == settled.keys()
+    assert {path.partition("/")[2].split("-0")[0] for path in bench.shards() if "disputed" in path} == {
+        f"{row['split']}-disputed"
+        for path in (bench.out / WORK / "plan").iterdir()
+        for row in pq.read_table(path, columns=["id", "split"]).to_pylist()
+        if any(row["id"] in names for names in disputed.values())
+    }
+    every = set().union(*rows.values())
+    expected = {
+        "everything": every,
+        **{slug: set(held) for slug, held in rows.items()},
+        "default": every - set().union(*disputed.values()),
+        "subset_22": rows["second"].keys() - disputed["second"],
+        "subset_02": rows["first"].keys() - disputed["first"],
+        "modality_ct": every - set().union(*disputed.values()),
+    }
+    for name, ids in expected.items():
+        for streaming in (False, True):
+            parts = datasets.load_dataset(str(bench.out), name, streaming=streaming)
+            assert {row["id"] for part in parts.values() for row in part} == ids, name
+    total = sum(map(len, disputed.values()))
+    assert f"{total} rows of 3 sources show a picture" in (bench.out / "README.md").read_text(encoding="utf-8")
+    before = bench.shards()
+    assert [source.written for source in bench.build().sources] == [0, 0, 0]
+    assert bench.shards() == before
+
+
+def test_an_earlier_source_that_becomes_disputed_needs_its_raw_root(bench: Bench) -> None:
+    disputing(bench)
+    bench.build("first")
+    before = published(bench.out)
+    with pytest.raises(
+        LayoutError, match=r"of first has to be written anew .* or answers them differently, and cannot"
+    ):
+        bench.build("second")
+    assert published(bench.out) == before
+    bench.build("second", "first")
+    assert bench.rows("first")
+
+
+def test_rows_of_another_folder_keep_their_splits(bench: Bench) -> None:
+    """A build that counts as published: what is admitted before it follows it."""
+    rows = plain_rows(80)
+    bench.add("early", [Row(row.file, row.labels, f"own {n // 4}") for n, row in enumerate(rows)])
+    bench.add("late", rows)
+    old = bench.folder / "old"
+    bench.build("late", out=old)
+    sides = {
+        row["id"]: row["split"]
+        for path in (old / WORK / "plan").iterdir()
+        for row in pq.read_table(path, columns=["id", "split"]).to_pylist()
+    }
+
+    def moved(result: BuildResult) -> int:
+        plan = pq.read_table(result.out / WORK / "plan" / "late.parquet", columns=["id", "split"]).to_pylist()
+        return sum(sides[row["id"]] != row["split"] for row in plan)
+
+    def crossing() -> int:
+        side: dict[str, set[str]] = {}
+        for path in (bench.out / "data").glob("*/*"):
+            for name in pq.read_table(path, columns=["pixel_hash"])["pixel_hash"].to_pylist():
+                side.setdefault(name, set()).add(path.name.split("-")[0])
+        return sum(len(splits) > 1 for splits in side.values())
+
+    assert moved(bench.build(out=bench.folder / "unaware")) > 0
+    assert (moved(bench.build(published=old)), crossing()) == (0, 0)
+    assert sum(entry["rows"] for entry in bench.build().manifest["sources"].values()) > len(rows)
+    first = published(bench.out)
+    # The folder remembers it, until it is told to forget.
+    bench.build()
+    assert published(bench.out) == first
+    assert (moved(bench.build(new_major=True)) > 0, crossing()) == (True, 0)
+    assert published(bench.out) == published(bench.folder / "unaware")
+    bench.build()
+    assert published(bench.out) == first
+
+
+def test_what_is_published_in_two_places_in_different_splits_is_named(bench: Bench) -> None:
+    rows = plain_rows(40)
+    bench.add("early", [Row(row.file, row.labels, f"own {n // 4}") for n, row in enumerate(rows)])
+    bench.add("late", rows)
+    bench.build("late", out=bench.folder / "one")
+    bench.build(out=bench.folder / "other")
+    bench.build(published=bench.folder / "one")
+    with pytest.raises(MedMatError, match=r"late/\w+ is published in t\w+ in .* delete the record of the other"):
+        bench.build(published=bench.folder / "other")
+    with pytest.raises(LayoutError, match=r"manifest\.json: expected the manifest that `med-mat build` writes"):
+        bench.build(published=bench.folder / "nowhere", out=bench.folder / "new")
+    for path in (bench.out / WORK / "published").iterdir():
+        path.write_bytes(b"no table")
+    with pytest.raises(LayoutError, match="expected the record of published rows"):
+        bench.build()
+
+
 def test_two_builds_do_not_write_into_one_folder(bench: Bench) -> None:
     bench.add("tiny")
     (bench.out / WORK).mkdir(parents=True)

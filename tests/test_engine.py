@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from med_mat.engine import run
+from med_mat.engine import processes, run
 from med_mat.errors import LayoutError, WorkerError
 
 
@@ -77,6 +77,36 @@ def test_units_are_taken_as_workers_become_free() -> None:
     assert len(taken) <= 8
     results.close()
     assert len(taken) <= 8
+
+
+def test_calls_of_one_engine_share_its_processes_until_it_is_gone() -> None:
+    engine = processes(2)
+    first = set(engine(number_of_process, range(8)))
+    assert first & set(engine(number_of_process, range(8)))
+    _wait(lambda: all(map(_lives, first)))
+    del engine
+    _wait(lambda: not any(map(_lives, first)))
+
+
+def test_an_engine_that_was_closed_or_lost_a_process_starts_others() -> None:
+    with processes(2) as engine:
+        first = set(engine(number_of_process, range(8)))
+        engine.close()
+        assert not any(map(_lives, first))
+        assert first.isdisjoint(engine(number_of_process, range(8)))
+        with pytest.raises(WorkerError, match="one of 2 processes"):
+            list(engine(die, range(8)))
+        assert sorted(engine(square, range(8))) == [number * number for number in range(8)]
+        last = set(engine(number_of_process, range(8)))
+    assert not any(map(_lives, last))
+
+
+def test_a_failure_leaves_the_processes_to_the_next_call() -> None:
+    with processes(2) as engine:
+        first = set(engine(number_of_process, range(8)))
+        with pytest.raises(LayoutError):
+            list(engine(refuse, range(100)))
+        assert first & set(engine(number_of_process, range(8)))
 
 
 PARENT = """\

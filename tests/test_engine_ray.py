@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +12,7 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 from ray.cluster_utils import Cluster
+from ray_units import die, die_once, in_trouble, refuse, square
 from tiny import LABELS, Row, add_source, med_mat, plain_rows, registry_of, write_raw
 
 from med_mat import engine_ray
@@ -24,6 +22,8 @@ from med_mat.engine_ray import ray_cluster
 from med_mat.errors import LayoutError, MedMatError, WorkerError
 
 NODES = 3
+# A node that is gone is noticed after three seconds, not after fifteen; one that is slow has as long as ever to answer.
+NOTICED = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def store(environment: pytest.MonkeyPatch) -> Iterator[s3fs.S3FileSystem]:
 @pytest.fixture(scope="module")
 def cluster(store: s3fs.S3FileSystem) -> Iterator[Cluster]:
     assert store.exists("bucket")  # nodes take its address from the environment
-    found = Cluster(initialize_head=True, head_node_args=node(0))
+    found = Cluster(initialize_head=True, head_node_args={**node(0), "_system_config": NOTICED})
     for _ in range(NODES - 1):
         found.add_node(**node(1))
     found.wait_for_nodes()
@@ -63,59 +63,18 @@ def cluster(store: s3fs.S3FileSystem) -> Iterator[Cluster]:
 
 def node(cores: int) -> dict[str, Any]:
     # The head holds no work, so that any node with work may be lost.
-    return {"num_cpus": cores, "object_store_memory": 80 << 20, "include_dashboard": False}
+    return {
+        "num_cpus": cores,
+        "object_store_memory": 80 << 20,
+        "include_dashboard": False,
+        "include_log_monitor": False,
+    }
 
 
 @pytest.fixture(scope="module")
 def engine(cluster: Cluster) -> Iterator[Engine]:
     with ray_cluster(cluster.address) as found:
         yield found
-
-
-def square(number: int) -> int:
-    return number * number
-
-
-def refuse(number: int) -> int:
-    if number == 3:
-        raise LayoutError("three is not wanted")
-    return number
-
-
-def first(folder: Path, name: str) -> bool:
-    """Tells one caller among all processes that it is the first."""
-    try:
-        os.close(os.open(folder / name, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return False
-    return True
-
-
-def die_once(folder: Path, number: int) -> int:
-    if number == 3 and first(folder, "died"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def die(number: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def in_trouble(folder: Path, function: Callable[[Any], Any], unit: Any) -> Any:
-    """Does a unit; the first ever is killed within it, and the third says which node is to be lost and waits for it."""
-    import ray
-
-    if first(folder, "killed"):
-        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        while True:
-            function(unit)
-    if first(folder, "second") or not first(folder, "node"):
-        return function(unit)
-    function(unit)
-    (folder / "node id").write_text(ray.get_runtime_context().get_node_id(), encoding="utf-8")
-    time.sleep(600)
-    raise AssertionError("nobody took the node away")
 
 
 def test_every_unit_is_done_once(engine: Engine) -> None:
@@ -166,13 +125,13 @@ def make_raw(folder: Path) -> None:
     add_source(folder / "loaders", "single", groups={"of": "patient", "how": "x"})
     write_raw(
         folder / "raw" / "single",
-        [Row(f"{n}.bmp", list(LABELS)[n % 4], f"p{n // 3}") for n in range(180)],
+        [Row(f"{n}.bmp", list(LABELS)[n % 4], f"p{n // 3}") for n in range(132)],
         pictures={"7.bmp": b"no picture"},
     )
     add_source(folder / "loaders", "several", kind="multilabel", presence="Is there {label}?")
-    write_raw(folder / "raw" / "several", [Row(f"{n}.png", "cyst|stone" if n % 3 else "tumor") for n in range(40)])
+    write_raw(folder / "raw" / "several", [Row(f"{n}.png", "cyst|stone" if n % 3 else "tumor") for n in range(16)])
     add_source(folder / "loaders", "late")
-    write_raw(folder / "raw" / "late", plain_rows(30))
+    write_raw(folder / "raw" / "late", plain_rows(10))
 
 
 class Stages:
@@ -280,13 +239,13 @@ def test_one_build_at_a_time_writes_to_a_place(store: s3fs.S3FileSystem, tmp_pat
 @pytest.mark.slow
 def test_the_command_builds_on_a_file_url(cluster: Cluster, tmp_path: Path) -> None:
     make_raw(tmp_path)
-    common = ["build", "single", "late", "--loaders", tmp_path / "loaders"]
-    local = med_mat(*common, "--raw", tmp_path / "raw", "--out", tmp_path / "local", "--workers", 1)
+    slugs = ["single", "late"]
+    local = build(registry_of(tmp_path / "loaders"), tmp_path / "raw", tmp_path / "local", slugs=slugs)
     spread = med_mat(
-        *common, "--raw", f"file://{tmp_path}/raw", "--out", f"file://{tmp_path}/ray", "--engine", "ray",
-        "--address", cluster.address,
+        "build", *slugs, "--loaders", tmp_path / "loaders", "--raw", f"file://{tmp_path}/raw",
+        "--out", f"file://{tmp_path}/ray", "--engine", "ray", "--address", cluster.address,
     )  # fmt: skip
-    assert (local.returncode, spread.returncode) == (1, 1), spread.stderr
+    assert (local.exit_code, spread.returncode) == (1, 1), spread.stderr
     trees = [
         published(
             (path.relative_to(tmp_path / name).as_posix(), path.read_bytes())

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from test_labels import card_sets
 from tiny import LABELS, golden, label_entries, make_card
 
+from med_mat.audit.components import WITHDRAWN, links
+from med_mat.audit.contradictions import disagreement
 from med_mat.card import Card
 from med_mat.errors import CardError, LayoutError
 from med_mat.hashing import row_id, salted, uniform
-from med_mat.plan import CONTRADICTION, UNREADABLE, Input, SourcePlan, plan
+from med_mat.plan import CONTRADICTION, SPLITS, UNREADABLE, Input, SourcePlan, plan
 from med_mat.questions.instructions import load_instructions
+from med_mat.sample import Split
 from med_mat.schema import INDEX, PLAN, SCAN
 
 
@@ -382,8 +385,127 @@ def test_adding_a_source_changes_no_row_of_an_earlier_one(inputs: list[Input], d
     for with_inputs in (inputs[:earlier], inputs):
         results = plan(with_inputs, [entry.card for entry in inputs])
         for before, after in zip(alone, results, strict=False):
-            assert after.table == before.table
+            # What a later source answers differently goes to other shards; nothing else about it changes.
+            assert _by_id(after) == _by_id(before)
             assert after.losses == before.losses
+            assert before.disputed.keys() <= after.disputed.keys()
+            if after.disputed == before.disputed:
+                assert after.table == before.table
+
+
+def _by_id(planned: SourcePlan) -> pa.Table:
+    return planned.table.drop_columns(["shard"]).sort_by("id")
+
+
+def test_a_picture_that_two_sources_answer_differently_stands_apart_in_its_split() -> None:
+    first = source(make_card("first"), *alternating(40, *KIDNEY, name="a"))
+    here = {row["key"]: row["split"] for row in planned([first])[0].table.to_pylist()}
+    wrong, right, near, blank = (f"a {4 * number + 1}.png" for number in range(4))  # of one label
+    later = [
+        picture("wrong.png", KIDNEY[0], pixels=wrong),
+        picture("right.png", KIDNEY[1], pixels=right),
+        picture("near.png", KIDNEY[2], pixels="another"),
+        picture("blank.png", KIDNEY[0], pixels=blank),
+        *alternating(12, *KIDNEY, name="b"),
+    ]
+    black = "0" * 16
+    second = source(make_card("second"), *later)
+    for entry in (first, second):
+        named = entry.index["key"].to_pylist()
+        hashes = entry.scan["perceptual_hash"].to_pylist()
+        hashes = [black if key in (blank, "blank.png") else one for key, one in zip(named, hashes, strict=True)]
+        place = entry.scan.schema.get_field_index("perceptual_hash")
+        object.__setattr__(entry, "scan", entry.scan.set_column(place, "perceptual_hash", pa.array(hashes)))
+    pixels = [hashlib.md5(name.encode()).hexdigest() for name in (near, "another")]
+    results = planned([first, second], near=links([(pixels[0], pixels[1])]), shard_bytes=3000)
+    for result, keys in zip(results, ({wrong, near}, {"wrong.png", "near.png"}), strict=True):
+        rows = result.table.to_pylist()
+        ids = {row["key"]: row["id"] for row in rows}
+        assert set(result.disputed) == {ids[key] for key in keys}
+        for split in ("train", "validation", "test"):
+            shards: dict[int, set[bool]] = {}
+            for row in rows:
+                if row["split"] == split:
+                    shards.setdefault(row["shard"], set()).add(row["id"] in result.disputed)
+            # They are the last ones, numbered on, and no shard holds both kinds.
+            apart = [kind for _, kind in sorted(shards.items())]
+            assert sorted(shards) == list(range(len(shards)))
+            assert apart == [{False}] * (len(shards) - result.aside.get(split, 0)) + [{True}] * result.aside.get(
+                split, 0
+            )
+        assert rows == sorted(rows, key=lambda row: (SPLITS.index(row["split"]), row["shard"], row["id"]))
+    one, other = results
+    assert {row["key"]: row["split"] for row in one.table.to_pylist()} == here
+    said = {row["id"]: row["labels"][0] for result in results for row in result.table.to_pylist()}
+    for mine, theirs in ((one, other), (other, one)):
+        for name, dispute in mine.disputed.items():
+            assert dispute.said == f"{said[name]} against {said[dispute.other]}"
+            assert dispute.other in theirs.disputed
+
+
+@given(several_inputs(), st.integers(1, 5000))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+def test_rows_are_disputed_if_and_only_if_another_source_contradicts_them(inputs: list[Input], shard: int) -> None:
+    cards = {entry.card.slug: entry.card for entry in inputs}
+    results = planned(inputs, shard_bytes=shard)
+    rows = [row for result in results for row in result.table.to_pylist()]
+    expected = {
+        row["id"]
+        for row in rows
+        for other in rows
+        if row["source"] != other["source"]
+        and row["pixel_hash"] == other["pixel_hash"]
+        and disagreement(row["labels"], cards[row["source"]], other["labels"], cards[other["source"]]) is not None
+    }
+    assert {name for result in results for name in result.disputed} == expected
+    for result in results:
+        assert result.table.num_rows == len(set(result.table["id"].to_pylist()))
+        # Shards are as large as they would be without any other row.
+        for size in result.table.group_by(["split", "shard"]).aggregate([("id", "count")])["id_count"].to_pylist():
+            assert size == 1 or size * 1000 <= shard
+
+
+@given(several_inputs(), st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_published_rows_stay_whatever_is_admitted_where(inputs: list[Input], data: st.DataObject) -> None:
+    numbers = range(len(inputs))
+    there = sorted(data.draw(st.sets(st.sampled_from(numbers), min_size=1)))
+    cards = [entry.card for entry in inputs]
+    published: dict[str, Split] = {}
+    for number in [None, *data.draw(st.permutations([number for number in numbers if number not in there]))]:
+        # It arrives later and may stand before what is published.
+        there = sorted([*there, *([] if number is None else [number])])
+        # A stream can be read once, and a list again and again: the rows are the same.
+        present = [inputs[one] for one in there]
+        results = plan(iter(present), cards, published=published)
+        assert [result.table for result in plan(present, cards, published=published)] == [
+            result.table for result in results
+        ]
+        rows = [row for result in results for row in result.table.to_pylist()]
+        splits: dict[str, Split] = {row["id"]: row["split"] for row in rows}
+        assert {name: splits.get(name) for name in published} == published
+        assert not any(result.withdrawn for result in results)
+        for column in ("pixel_hash", "group"):
+            sides: dict[str, set[str]] = {}
+            for row in rows:
+                sides.setdefault(row[column], set()).add(row["split"])
+            assert all(len(side) == 1 for side in sides.values()), column
+        published = splits
+
+
+def test_published_rows_that_turn_out_to_overlap_are_withdrawn_and_counted() -> None:
+    entry = source(make_card("tiny"), *alternating(40, *KIDNEY))
+    alone = planned([entry])[0].table.to_pylist()
+    published: dict[str, Split] = {row["id"]: row["split"] for row in alone}
+    test = next(row for row in alone if row["split"] == "test")
+    train = next(row for row in alone if row["split"] == "train")
+    near = links([(test["pixel_hash"], train["pixel_hash"])])
+    result = planned([entry], near=near, published=published)[0]
+    assert result.withdrawn == (train["id"],)
+    assert result.left_out == {WITHDRAWN: 1}
+    assert result.undeclared == ()
+    left = {row["id"]: row["split"] for row in result.table.to_pylist()}
+    assert left == {name: split for name, split in published.items() if name != train["id"]}
 
 
 @pytest.mark.parametrize(

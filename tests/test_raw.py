@@ -194,11 +194,11 @@ def test_a_forked_process_does_not_disturb_its_parent(tmp_path: Path) -> None:
         if child == 0:
             status = 1
             try:
-                status = int(not all(raw.read(file) == tree[file.name] for file in files * 2))
+                status = int(not all(raw.read(file) == tree[file.name] for file in [*files, *files]))
             finally:
                 os._exit(status)
         children.append(child)
-    assert all(raw.read(file) == tree[file.name] for file in files * 2)
+    assert all(raw.read(file) == tree[file.name] for file in [*files, *files])
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
 
 

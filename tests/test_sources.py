@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
 import pytest
 from source_fixture import SLUGS, load_fixture
 
-from med_mat.build import BuildResult, build
+from med_mat.build import BuildResult
 from med_mat.configs import config_names
 from med_mat.contribute.contract import (
     build_problems,
@@ -28,10 +26,11 @@ from med_mat.contribute.contract import (
 from med_mat.contribute.paper import code_lines
 from med_mat.fixtures import Mutation, SourceFixture
 from med_mat.registry import Registry
-from med_mat.trees import write_tree
 from med_mat.vocabulary import catalogue
 
 ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.usefixtures("_folders_resolved_once")
 
 
 @pytest.fixture(scope="module", params=SLUGS)
@@ -39,12 +38,9 @@ def fixture(request: pytest.FixtureRequest) -> SourceFixture:
     return load_fixture(request.param)
 
 
-@pytest.fixture(scope="module")
-def tree(fixture: SourceFixture, sources: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("tree") / fixture.slug
-    write_tree(fixture.contents(), folder, sources[fixture.slug].card)
-    yield folder
-    shutil.rmtree(folder)
+@pytest.fixture
+def tree(fixture: SourceFixture, raw_trees: Path) -> Path:
+    return raw_trees / fixture.slug
 
 
 def test_index_finds_what_the_fixture_says(
@@ -74,14 +70,6 @@ def test_a_changed_layout_fails_loudly(slug: str, mutation: Mutation, sources: R
 def test_card_agrees_with_the_catalogue(fixture: SourceFixture, sources: Registry) -> None:
     assert fixture.slug in catalogue()
     assert list(catalogue_problems(sources[fixture.slug].card)) == []
-
-
-@pytest.fixture(scope="session")
-def whole_build(sources: Registry, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
-    folder = tmp_path_factory.mktemp("whole")
-    for slug in SLUGS:
-        write_tree(load_fixture(slug).contents(), folder / "raw" / slug, sources[slug].card)
-    return build(sources, folder / "raw", folder / "med-mat", salt=b"test", cache=folder / "cache")
 
 
 def test_whole_build_is_as_the_cards_say_and_loses_nothing_without_a_reason(whole_build: BuildResult) -> None:

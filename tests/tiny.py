@@ -9,8 +9,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,6 @@ from PIL import Image
 
 from med_mat.card import Card, parse_card
 from med_mat.registry import Registry, registry
-
-# How fast the machine is just now is no part of what is tested.
 
 LOADER = '''\
 """Pictures that a table names."""
@@ -178,7 +178,54 @@ def golden(name: str, value: object) -> tuple[object, object]:
     return json.loads(text), json.loads(path.read_text(encoding="utf-8"))
 
 
+# What warm commands run in; what a test changes in it goes to a process of its own.
+_ENVIRONMENT = dict(os.environ)
+
+
+@cache
+def _warm() -> subprocess.Popen[str]:
+    script = Path(__file__).with_name("warm_command.py")
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-P", script], env=_ENVIRONMENT, **pipes)
+
+
+def _changed_environment() -> bool:
+    return any(
+        os.environ.get(name) != _ENVIRONMENT.get(name)
+        for name in {*os.environ, *_ENVIRONMENT}
+        if not name.startswith(("PYTEST_", "GDCM_", "KMP_"))  # what pytest, gdcm and torch put there themselves
+    )
+
+
 def med_mat(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Runs the installed command as a process of its own."""
+    """Runs the command as a process of its own.
+
+    The process is forked from one that has done the imports, or is the installed command where a test changes the
+    environment or gives ``options`` beyond the folder to run in.
+    """
+    command = [str(argument) for argument in arguments]
+    if options.keys() - {"cwd"} or _changed_environment():
+        return installed(*command, **options)
+    with tempfile.TemporaryDirectory() as streams:
+        out, err = Path(streams, "out"), Path(streams, "err")
+        out.touch()
+        err.touch()
+        request = {
+            "arguments": command,
+            "folder": str(options.get("cwd", Path.cwd())),
+            "out": str(out),
+            "err": str(err),
+        }
+        server = _warm()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(["med-mat", *command], code, out.read_text(), err.read_text())
+
+
+def installed(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs the installed command."""
     command = Path(sys.executable).with_name("med-mat")
     return subprocess.run([command, *map(str, arguments)], capture_output=True, text=True, **options)

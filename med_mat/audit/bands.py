@@ -130,7 +130,7 @@ def distances(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> np
 _POPULATION = np.array([value.bit_count() for value in range(256)], np.uint8)
 
 
-def keys(packed: npt.NDArray[np.uint8], band: Band) -> Words:
+def keys(packed: npt.NDArray[np.uint8], band: Band) -> tuple[Words, npt.NDArray[np.bool_]]:
     """The bits of a band as one number, the same for a picture and its mirrored and turned copies.
 
     Args:
@@ -138,14 +138,37 @@ def keys(packed: npt.NDArray[np.uint8], band: Band) -> Words:
         band: Which bits.
 
     Returns:
-        Shape (n,); of ``MOST_BITS`` bits, the first of the band is the highest.
+        The numbers, shape (n,); of ``MOST_BITS`` bits, the first of the band is the highest. And whether each is that
+        of the transposed picture.
     """
     out = np.empty(len(packed), np.uint64)
-    tables = _tables(band)
+    is_turned = np.empty(len(packed), bool)
+    plain, turned = _tables(band)
     for start in range(0, len(packed), _CHUNK):
-        columns = np.ascontiguousarray(packed[start : start + _CHUNK].T)
-        out[start : start + _CHUNK] = np.minimum(*(_looked_up(columns, table) for table in tables))
-    return out
+        part = slice(start, start + _CHUNK)
+        columns = np.ascontiguousarray(packed[part].T)
+        one, other = _looked_up(columns, plain), _looked_up(columns, turned)
+        out[part] = np.minimum(one, other)
+        is_turned[part] = other < one
+    return out, is_turned
+
+
+def upright(packed: npt.NDArray[np.uint8], band: Band) -> Words:
+    """Fingerprints as if pictures had been mirrored until the band's two telling bits are 0.
+
+    Of two copies that agree in the bits of a band, this leaves one orientation to compare instead of four.
+
+    Args:
+        packed: Shape (n, 32), bytes; of transposed pictures where ``keys`` says so.
+        band: Which bits tell.
+
+    Returns:
+        Shape (n, 4).
+    """
+    out = words(packed)
+    inverts = np.array(masks(), np.uint64)
+    across, down = (packed[:, place // 8] >> (place % 8) & 1 for place in (band.mirror, band.upend))
+    return out ^ inverts[across + 2 * down]
 
 
 def _looked_up(columns: npt.NDArray[np.uint8], table: Words) -> Words:

@@ -45,11 +45,13 @@ PICTURES = pa.schema(
         ("pixel_hash", pa.string()),
         ("group", pa.string()),
         ("labels", pa.list_(pa.string())),
+        ("one_colour", pa.bool_()),
         ("fingerprints", pa.binary()),
     ]
 )
 """A line per picture that decodes, in order of admission. ``id``, ``split`` and ``shard`` are null for a picture that
-became no row. ``fingerprints`` is empty for a picture of next to one colour, which resembles too many others."""
+became no row. ``one_colour`` marks what the plan takes for no picture of anything: it equals others and says nothing of
+them. ``fingerprints`` is empty for these, and for pictures of next to one colour, which resemble too many others."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def _source_table(work: Path, slug: str) -> pa.Table:
         )
     scan = scan.select(_SCAN_COLUMNS).filter(pc.is_null(scan["error"])).drop_columns(["error"])
     one_colour = pc.is_in(scan["perceptual_hash"], value_set=pa.array(ONE_COLOUR))
+    scan = scan.append_column("one_colour", one_colour)
     prints = pc.if_else(one_colour, pa.scalar(b"", pa.binary()), scan["fingerprints"])
     scan = scan.set_column(scan.column_names.index("fingerprints"), "fingerprints", prints)
     index = pq.read_table(work / "index" / f"{slug}.parquet", columns=["raw_path", "frame", "key", "group", "labels"])
@@ -128,6 +131,23 @@ def _source_table(work: Path, slug: str) -> pa.Table:
         columns[name] = plan[name].take(lines) if plan is not None else pa.nulls(scan.num_rows)
     columns["source"] = pa.array([slug] * scan.num_rows, pa.string())
     return pa.table(columns)
+
+
+def one_colour(work: Path, slug: str) -> pa.Array:
+    """Pixel hashes of a source's pictures of one colour, which equal others and say nothing of them.
+
+    Args:
+        work: A build's work folder.
+        slug: The source.
+
+    Returns:
+        Text, each hash once; none where the scan is not at hand.
+    """
+    path = work / "scan" / f"{slug}.parquet"
+    if not path.is_file():
+        return pa.array([], pa.string())
+    filters = [("perceptual_hash", "in", list(ONE_COLOUR))]
+    return pq.read_table(path, columns=["pixel_hash"], filters=filters)["pixel_hash"].unique().cast(pa.string())
 
 
 def _places(table: pa.Table) -> list[tuple[str, int | None]]:

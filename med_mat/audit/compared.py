@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from med_mat.audit.confirm import SAME, Agreement
 from med_mat.files import write_table
 
-VERSION = 1
+VERSION = 2
 _VERSION_KEY = b"med_mat_compared"
 
 _BOX = pa.list_(pa.float32(), 4)

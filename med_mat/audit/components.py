@@ -16,10 +16,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from med_mat.sample import Split
-from med_mat.splits import ACROSS_SPLITS, IN_OFFICIAL_TEST, Assignment, Claims, Item, assign
+from med_mat.splits import IN_OFFICIAL_TEST, Assignment, Claims, Item, assign
 
 Links = Mapping[str, Sequence[str]]
 """Pixel hash of a picture to those of its near duplicates; each link stands on both of its sides."""
+
+WITHDRAWN = "was published and overlaps what is published in another split"
+"""Why a published row goes: it never changes its split, and what it shows may not stand in two."""
 
 _EVALUATION_FIRST: dict[Split, int] = {"test": 0, "validation": 1, "train": 2}
 
@@ -95,11 +98,11 @@ def settle(sources: Sequence[Members], near: Links, published: Mapping[str, Spli
     return [place(source, overlaps, published or {}, withdrawn) for source in sources]
 
 
-def pin(sources: Sequence[Members], overlaps: Overlaps, published: Mapping[str, Split]) -> dict[str, str]:
+def pin(sources: Iterable[Members], overlaps: Overlaps, published: Mapping[str, Split]) -> dict[str, str]:
     """Records where published rows stand, before anything else is placed.
 
     Args:
-        sources: In order of admission; only their published items matter.
+        sources: In order of admission; only their published items matter, others may be absent.
         overlaps: What stands where; changed.
         published: Id to split of the rows of the published version.
 
@@ -110,13 +113,13 @@ def pin(sources: Sequence[Members], overlaps: Overlaps, published: Mapping[str, 
     for source in sources:
         pinned = [item for item in source.items if item.id in published]
         lost = {item.id for item in pinned if overlaps.sides([item]) - {published[item.id]}}
-        withdrawn.update((name, ACROSS_SPLITS) for name in lost)
+        withdrawn.update((name, WITHDRAWN) for name in lost)
         # Within a source evaluation keeps.
         for item in sorted(pinned, key=lambda item: (_EVALUATION_FIRST[published[item.id]], item.id)):
             if item.id in lost:
                 continue
             if overlaps.sides([item]) - {published[item.id]}:
-                withdrawn[item.id] = IN_OFFICIAL_TEST if source.official else ACROSS_SPLITS
+                withdrawn[item.id] = WITHDRAWN
             else:
                 overlaps.record(item, published[item.id])
     return withdrawn
@@ -133,17 +136,49 @@ def place(
         published: As for ``pin``.
         withdrawn: What ``pin`` gave.
     """
-    pinned = {item.id: published[item.id] for item in source.items if item.id in published}
-    fresh = [item for item in source.items if item.id not in pinned]
+    gone = {item.id: withdrawn[item.id] for item in source.items if item.id in withdrawn}
+    items = [item for item in source.items if item.id not in gone]
+    claims = _Pinned(overlaps, published, source.official) if published else overlaps
     made = assign(
-        list(_with_near_ties(fresh, overlaps.near)),
-        overlaps,
+        list(_with_near_ties(items, overlaps.near)),
+        claims,
         official=source.official,
         hold_out_ungrouped=source.hold_out_ungrouped,
     )
-    gone = {item.id: withdrawn[item.id] for item in source.items if item.id in withdrawn}
-    stays = {name: split for name, split in pinned.items() if name not in gone}
-    return Assignment({**stays, **made.splits}, {**gone, **made.dropped}, made.moved)
+    if not isinstance(claims, _Pinned):
+        return made
+    stays = {item.id: published[item.id] for item in items if item.id in published}
+    splits = {**{name: split for name, split in made.splits.items() if name not in claims.lost}, **stays}
+    dropped = {name: reason for name, reason in made.dropped.items() if name not in stays}
+    lost = dict.fromkeys(sorted(claims.lost), IN_OFFICIAL_TEST)
+    return Assignment(splits, {**gone, **dropped, **lost}, made.moved - claims.lost)
+
+
+class _Pinned(Claims):
+    """What stands where, asked for a source of which some rows are published and stay.
+
+    A component goes where its published rows are. What the official split left out beside them stays left out: it
+    would otherwise come back, on the other side, with the next version.
+    """
+
+    def __init__(self, overlaps: Overlaps, published: Mapping[str, Split], official: bool) -> None:
+        super().__init__()
+        self._overlaps, self._published, self._official = overlaps, published, official
+        self.lost: set[str] = set()
+
+    def sides(self, items: Iterable[Item]) -> set[Split]:
+        """Returns the splits in which anything stands that shows what the items of a component show."""
+        items = list(items)
+        stand = {self._published[item.id] for item in items if item.id in self._published}
+        if stand and self._official:
+            fresh = (item for item in items if item.id not in self._published)
+            self.lost.update(item.id for item in fresh if item.official is not None and item.official not in stand)
+        return self._overlaps.sides([item for item in items if item.id not in self.lost])
+
+    def record(self, item: Item, split: Split) -> None:
+        """Notes where an item went."""
+        if item.id not in self.lost:
+            self._overlaps.record(item, split)
 
 
 def _with_near_ties(items: Sequence[Item], near: Links) -> Iterator[Item]:

@@ -1,14 +1,23 @@
-"""Whether two sources say of one picture what cannot both be true."""
+"""Whether two sources say of one picture what cannot both be true.
+
+A picture whose sources contradict each other has no answer that all of them hold. Its rows stay where their own sources
+are asked for, and leave the configs that merge sources.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from med_mat.audit.components import Links
 from med_mat.card import Card
+from med_mat.columns import taken, tuples
 from med_mat.labels import LabelSpace, label_space
 
 Spaces = dict[tuple[str, str], LabelSpace]
@@ -32,36 +41,91 @@ class Said:
     labels: tuple[str, ...]
 
 
-def disputes(said: Iterable[Said], cards: Mapping[str, Card], near: Links) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """That another source answers a row's picture differently.
+
+    Attributes:
+        other: A row of the other source.
+        said: Labels of the row, ``against``, labels of the other.
+    """
+
+    other: str
+    said: str
+
+
+def shared(tables: Iterable[tuple[str, pa.Table]], near: Links, blank: Sequence[str]) -> Iterator[Said]:
+    """Lists the rows whose picture may stand in two sources: the only ones that can contradict each other.
+
+    Hashes are joined as columns, so that what is read row by row is the overlap of sources and not the sources.
+
+    Args:
+        tables: Slug and rows of each source, with columns ``id``, ``pixel_hash``, ``perceptual_hash``, ``labels``.
+        near: Near duplicates, see ``components.links``.
+        blank: Perceptual hashes of pictures that show nothing, so that it means nothing when they are equal.
+    """
+    tables = list(tables)
+    nothing = pa.array(blank, pa.string())
+    shown = [pc.invert(pc.is_in(table["perceptual_hash"], value_set=nothing)) for _, table in tables]
+    distinct = [
+        table["pixel_hash"].filter(mask).unique().cast(pa.string())
+        for (_, table), mask in zip(tables, shown, strict=True)
+    ]
+    counts = pa.chunked_array(distinct, pa.string()).value_counts()
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+    wanted = pa.concat_arrays([twice, pa.array(near, pa.string())])
+    for (slug, table), mask in zip(tables, shown, strict=True):
+        alike = pc.and_(mask, pc.is_in(table["pixel_hash"], value_set=wanted))
+        lines = np.flatnonzero(alike.to_numpy())
+        columns = (taken(table["id"], lines).to_pylist(), taken(table["pixel_hash"], lines).to_pylist())
+        for name, pixels, labels in zip(*columns, tuples(taken(table["labels"], lines)), strict=True):
+            yield Said(name, slug, pixels, labels)
+
+
+def disputes(said: Iterable[Said], cards: Mapping[str, Card], near: Links) -> dict[str, Dispute]:
     """Finds the rows whose picture another source answers differently.
 
     Args:
-        said: All rows.
+        said: All rows, or those that ``shared`` lists.
         cards: Cards by slug.
-        near: Near duplicates, see ``components.links``.
+        near: Near duplicates, see ``components.links``. A chain of them is not followed: the ends of one may differ.
 
     Returns:
-        Id to the labels that exclude each other, for the rows of both sources.
+        Id to what is disputed, for the rows of both sources, sorted. Of several, the first by picture and row.
     """
-    by_picture: dict[str, list[Said]] = defaultdict(list)
-    for one in said:
-        by_picture[one.pixel_hash].append(one)
-    found: dict[str, str] = {}
+    # Equal statements of one source about one picture are one statement.
+    by_picture: dict[str, dict[_Statement, list[str]]] = defaultdict(dict)
+    for row in sorted(said, key=lambda row: row.id):
+        by_picture[row.pixel_hash].setdefault((row.source, row.labels), []).append(row.id)
+    found: dict[str, Dispute] = {}
+    known: dict[tuple[_Statement, _Statement], bool] = {}
     spaces: Spaces = {}
+
+    def contradict(one: _Statement, two: _Statement) -> bool:
+        if (one, two) not in known:
+            (source, labels), (other, others) = one, two
+            known[one, two] = disagreement(labels, cards[source], others, cards[other], spaces) is not None
+        return known[one, two]
+
     for picture in sorted(by_picture):
         here = by_picture[picture]
-        pairs = list(combinations(here, 2))
+        pairs = [((one, here[one]), (two, here[two])) for one, two in combinations(here, 2)]
         # Each link once, from its smaller end.
         for other in near.get(picture, ()):
             if other > picture and other in by_picture:
-                pairs += [(one, two) for one in here for two in by_picture[other]]
-        for one, two in pairs:
-            if one.source != two.source:
-                reason = disagreement(one.labels, cards[one.source], two.labels, cards[two.source], spaces)
-                if reason is not None:
-                    found.setdefault(one.id, reason)
-                    found.setdefault(two.id, reason)
-    return found
+                there = by_picture[other]
+                pairs += [((one, here[one]), (two, there[two])) for one in here for two in there]
+        for (one, ids), (two, others) in pairs:
+            if one[0] != two[0] and contradict(one, two):
+                for name in ids:
+                    found.setdefault(name, Dispute(others[0], _against(one[1], two[1])))
+                for name in others:
+                    found.setdefault(name, Dispute(ids[0], _against(two[1], one[1])))
+    return dict(sorted(found.items()))
+
+
+def _against(labels: Sequence[str], others: Sequence[str]) -> str:
+    return f"{'; '.join(labels)} against {'; '.join(others)}"
 
 
 def disagreement(
@@ -102,8 +166,9 @@ def disagreement(
                 # One diagnosis of a picture does not deny a finding beside it.
                 continue
             if related[label].isdisjoint(others):
-                return f"{'; '.join(first_labels)} against {'; '.join(second_labels)}"
+                return _against(first_labels, second_labels)
     return None
 
 
 _SAYING = ("classification", "multilabel")
+_Statement = tuple[str, tuple[str, ...]]

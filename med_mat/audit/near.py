@@ -13,15 +13,15 @@ import pyarrow as pa
 
 from med_mat.audit.bands import (
     ORIENTATIONS,
+    Band,
     Numbers,
     Words,
     bands,
     buckets,
     distances,
     keys,
-    masks,
     transposed,
-    words,
+    upright,
 )
 from med_mat.errors import MedMatError
 from med_mat.images.hashes import FINGERPRINT_BYTES, WINDOWS
@@ -116,14 +116,11 @@ def search(
     tight = _tight_entries(fingerprints)
     every = np.concatenate([tight, _entries(range(len(_TIGHT), len(WINDOWS)), number)])
     flat = fingerprints.reshape(number * len(WINDOWS), FINGERPRINT_BYTES)
-    close = np.ascontiguousarray(flat[tight])
-    turned = transposed(close)
+    turned = transposed(flat)
     database.execute("CREATE OR REPLACE TABLE found (first UINTEGER, second UINTEGER, distance USMALLINT)")
     met = crowded = 0
     for band in bands():
-        entries = every if band.low else tight
-        key = keys(flat, band)[every] if band.low else keys(close, band)
-        number_met, left = _meet(database, flat, turned, tight, entries, key, near)
+        number_met, left = _meet(database, flat, turned, every if band.low else tight, len(tight), band, near)
         met, crowded = met + number_met, crowded + left
         progress(1)
     lines = database.execute("SELECT DISTINCT first, second FROM found").fetchnumpy()
@@ -146,27 +143,28 @@ def _meet(
     database: duckdb.DuckDBPyConnection,
     flat: npt.NDArray[np.uint8],
     turned: npt.NDArray[np.uint8],
-    tight: Numbers,
     entries: Numbers,
-    key: Words,
+    tight: int,
+    band: Band,
     near: int,
 ) -> tuple[int, int]:
+    """Compares entries that meet under a band's key, and returns how many are near, and how many were too many."""
+    key, is_turned = keys(flat[entries], band)
     together = buckets(key)
     chosen = entries[together.entries]
-    # `tight` are the first of `entries`, in both kinds of band.
-    is_tight = together.entries < len(tight)
-    right = _side(flat[chosen], chosen, together.bucket)
-    left = _side(flat[chosen][is_tight], chosen[is_tight], together.bucket[is_tight])
-    left_turned = words(turned[together.entries[is_tight]])
-    for place in range(4):
-        left = left.append_column(f"t{place}", pa.array(left_turned[:, place]))
-    database.register("a", left)
-    database.register("b", right)
+    prints = flat[chosen]
+    across = is_turned[together.entries]
+    prints[across] = turned[chosen[across]]
+    numbers = upright(prints, band)
+    # Tight windows are the first of the entries, in both kinds of band.
+    is_tight = together.entries < tight
+    database.register("a", _side(numbers[is_tight], chosen[is_tight], together.bucket[is_tight]))
+    database.register("b", _side(numbers, chosen, together.bucket))
     # Pairs of two tight windows are seen from the earlier entry alone; an inner window is never on the left.
     counted = database.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE met AS
-        SELECT a.entry AS one, b.entry AS other, {_distance_sql()} AS distance
+        SELECT a.entry AS one, b.entry AS other, {_DISTANCE} AS distance
         FROM a JOIN b ON a.bucket = b.bucket
         WHERE a.entry // {len(WINDOWS)} != b.entry // {len(WINDOWS)}
           AND (a.entry < b.entry OR b.entry % {len(WINDOWS)} >= {len(_TIGHT)})
@@ -181,24 +179,12 @@ def _meet(
     return (int(counted[0]) if counted else 0), together.crowded
 
 
-def _side(packed: npt.NDArray[np.uint8], entry: Numbers, bucket: Numbers) -> pa.Table:
-    numbers = words(packed)
+_DISTANCE = " + ".join(f"bit_count(xor(a.w{place}, b.w{place}))::USMALLINT" for place in range(4))
+
+
+def _side(numbers: Words, entry: Numbers, bucket: Numbers) -> pa.Table:
     columns = {f"w{place}": numbers[:, place] for place in range(4)}
     return pa.table({"entry": entry.astype(np.uint32), "bucket": bucket.astype(np.uint32), **columns})
-
-
-def _distance_sql() -> str:
-    ways = []
-    for letter in "wt":
-        for mask in masks():
-            terms = [
-                f"bit_count(xor(xor(a.{letter}{place}, b.w{place}), {word}::UBIGINT))"
-                if word
-                else f"bit_count(xor(a.{letter}{place}, b.w{place}))"
-                for place, word in enumerate(mask)
-            ]
-            ways.append(f"({' + '.join(f'{term}::USMALLINT' for term in terms)})")
-    return f"least({', '.join(ways)})"
 
 
 def _best(flat: npt.NDArray[np.uint8], pairs: npt.NDArray[np.int64], near: int) -> tuple[Candidate, ...]:

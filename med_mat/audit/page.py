@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from med_mat.audit.lineage import outside, relations
 from med_mat.card import Card
 from med_mat.registry import registry
 
@@ -28,8 +29,8 @@ worthless. `med-mat audit BUILD` finds such pictures, the plan keeps them on one
 2. **Near duplicates** are found in two steps. The scan takes fingerprints of every picture: the signs of its 256 lowest
    frequencies, of the whole picture, of the picture without its margins, and of four centred windows. Pairs that agree
    in some of many groups of bits, in any of eight orientations, are candidates if they differ in at most {near} of 256
-   bits. Candidates are laid over each other, moved until they fit, and compared in detail, block by block. They are one
-   picture if three quarters of the blocks correlate to at least {threshold}.
+   bits. Candidates are laid over each other, moved until they fit, and compared in fine detail, block by block. They are
+   one picture if 19 of 20 blocks correlate to at least {threshold}.
 3. **Groups** (patients, lesions, originals) that sources share are compared by name, where cards give them one
    namespace.
 4. Whatever overlaps stands in one split. The source that was admitted earlier (`cards/LEDGER`) keeps its split, the
@@ -153,22 +154,37 @@ def _seen(figures: dict[str, Any]) -> Iterator[str]:
 def _lineage(cards: Sequence[Card]) -> Iterator[str]:
     yield (
         "\n## Declared relations\n\n"
-        "What documents say, declared in cards. An audit checks each where both sources are in the build.\n\n"
+        "What documents say, declared in cards, each with its evidence there. An audit names what sources share and no "
+        "card\ndeclares, and what a card declares and is not there.\n\n"
     )
     slugs = {card.slug for card in cards}
-    rows = []
-    for card in cards:
-        for how, others in (("holds pictures of", card.lineage.contains), ("was drawn from", card.lineage.drawn_from)):
-            for other in others:
-                rows.append([card.slug, how, other if other in slugs else f"{other} (no loader)"])
+    rows = [
+        [card.slug, how, other]
+        for card in cards
+        for how, others in (("holds pictures of", card.lineage.contains), ("was drawn from", card.lineage.drawn_from))
+        for other in others
+        if other in slugs
+    ]
     yield _table(["source", "relation", "source"], rows)
-    namespaces: dict[str, list[str]] = {}
-    for card in cards:
-        if card.groups is not None and card.groups.namespace is not None:
-            namespaces.setdefault(card.groups.namespace, []).append(card.slug)
-    shared = {name: members for name, members in namespaces.items() if len(members) > 1}
+    yield "\nCollections that are no source, and the sources that were drawn from them:\n\n"
+    yield _table(["collection", "sources"], [[name, ", ".join(members)] for name, members in outside(cards).items()])
+    yield "\nSources that read one download:\n\n"
+    yield _table(["download", "sources"], _shared((card.raw_slug, card.slug) for card in cards))
     yield "\nSources whose groups share a namespace agree on sides without seeing each other's pictures:\n\n"
-    yield _table(["namespace", "sources"], [[name, ", ".join(members)] for name, members in sorted(shared.items())])
+    named = ((card.groups.namespace or card.slug, card.slug) for card in cards if card.groups is not None)
+    yield _table(["namespace", "sources"], _shared(named))
+    indirect = sum(not relation.direct for relation in relations(cards).values())
+    yield (
+        f"\nBy way of a third, {indirect} more pairs may share pictures, which an audit names where they do: parts of "
+        "one\ncollection, such as the sets that were drawn from ChestX-ray14.\n"
+    )
+
+
+def _shared(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+    members: dict[str, list[str]] = {}
+    for name, slug in pairs:
+        members.setdefault(name, []).append(slug)
+    return [[name, ", ".join(slugs)] for name, slugs in sorted(members.items()) if len(slugs) > 1]
 
 
 def _limits() -> Iterator[str]:

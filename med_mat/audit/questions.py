@@ -6,41 +6,38 @@ that cards declare.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.stats import norm
 
+from med_mat.audit.guesses import CLASSIFIER, Asked, Guess, balanced, guesses, number_of_rules, words_of
+from med_mat.audit.made import made_input
 from med_mat.build import WORK
 from med_mat.card import Card
-from med_mat.errors import LayoutError, MedMatError
-from med_mat.hashing import rank, row_id
+from med_mat.errors import LayoutError
 from med_mat.labels import LabelSpace, label_space
-from med_mat.questions.ask import SET_SEPARATOR, Question, ask_label, ask_label_set
-from med_mat.questions.instructions import load_instructions
+from med_mat.plan import plan
+from med_mat.questions.ask import SET_SEPARATOR, YES_NO
+from med_mat.questions.label_sets import could_hold
 from med_mat.registry import Registry
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 CHOICES = ("choice", "choice_of_sets")
-BALANCED = 4000
-"""Most questions of a subset in a balanced sample."""
 FEWEST = 100
 """Questions that a balanced sample has at least: of fewer nothing can be said."""
 CONFIDENCE = 0.99
-"""Of the interval around chance, for all subsets together: each has a wider one (Bonferroni)."""
+"""Of the interval around chance, for all rules and subsets together: each has a wider one (Bonferroni)."""
 
-_PER_LABEL = 400  # questions per label and source that are made from cards
-_HASHED = 1 << 18
+_PICTURES = 1500
 _COLUMNS = [
     "id",
     "kind",
@@ -53,36 +50,6 @@ _COLUMNS = [
     "labels",
     "more_questions",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question with what is known of its picture.
-
-    Attributes:
-        id: The row.
-        source: Slug.
-        subset: Two digits, or the slug of a source outside the published subsets.
-        kind: ``choice``, ``choice_of_sets`` or ``presence``.
-        question: Its text.
-        options: The options.
-        answer_index: Which is right.
-        labels: Clean labels of the picture.
-    """
-
-    id: str
-    source: str
-    subset: str
-    kind: str
-    question: str
-    options: tuple[str, ...]
-    answer_index: int
-    labels: tuple[str, ...]
-
-    @property
-    def answer(self) -> str:
-        """The right option."""
-        return self.options[self.answer_index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,39 +67,13 @@ class Fault:
     doubt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """How often a rule that sees no picture is right.
-
-    Attributes:
-        rule: The rule.
-        right: Share of questions that it answers rightly.
-        chance: What guessing gives: the mean of one in the number of options.
-        low: Lower end of the interval in which chance alone stays.
-        high: Upper end.
-        questions: Number of questions that it was tried on.
-    """
-
-    rule: str
-    right: float
-    chance: float
-    low: float
-    high: float
-    questions: int
-
-    @property
-    def tells(self) -> bool:
-        """Whether the rule is better than chance."""
-        return self.right > self.high
-
-
 @dataclass(frozen=True)
 class SubsetCheck:
     """What was found of a subset's questions.
 
     Attributes:
         subset: Two digits, or a slug.
-        kind: ``choice``, ``choice_of_sets`` or ``presence``.
+        kind: ``choice``, ``choice_of_sets``, ``choice_of_boxes`` or ``presence``.
         questions: Number of questions.
         sources: Number of sources.
         labels: Number of different right answers.
@@ -140,6 +81,7 @@ class SubsetCheck:
         guesses: Rules tried on the label-balanced sample; empty if there are too few questions.
         prior: Share of all questions that the most frequent of the offered answers gets right.
         prior_macro: The same, averaged over answers.
+        first_yes: Share of yes among the yes/no questions that stand first in their row; None if there are none.
     """
 
     subset: str
@@ -151,6 +93,12 @@ class SubsetCheck:
     guesses: tuple[Guess, ...]
     prior: float
     prior_macro: float
+    first_yes: float | None = None
+
+    @property
+    def text(self) -> Guess | None:
+        """How the classifier that reads question and options did; None if there were too few questions."""
+        return next((guess for guess in self.guesses if guess.rule == CLASSIFIER), None)
 
     @property
     def guilty(self) -> bool:
@@ -193,25 +141,25 @@ def check_build(folder: Path, registry: Registry) -> QuestionCheck:
     for source in registry:
         path = folder / WORK / "plan" / f"{source.slug}.parquet"
         if path.is_file():
-            asked += _asked(pq.read_table(path, columns=_COLUMNS))
+            asked += asked_of(pq.read_table(path, columns=_COLUMNS))
     return check(asked, registry)
 
 
-def check_cards(registry: Registry, *, per_label: int = _PER_LABEL) -> QuestionCheck:
-    """Checks questions made from cards alone: every subset, without a download.
-
-    Each label of a source is asked ``per_label`` times. For sources whose pictures bear several labels, sets of one
-    to three labels that can stand together are drawn by hash.
+def check_cards(registry: Registry, *, pictures: int = _PICTURES) -> QuestionCheck:
+    """Checks questions of pictures made up from cards: every subset and kind, without a download.
 
     Args:
         registry: All sources.
-        per_label: Questions per label.
+        pictures: Pictures of each source, about; of a rare label there are more than its share.
 
     Raises:
         MedMatError: If scikit-learn is not installed.
     """
     cards = [source.card for source in registry]
-    asked = [question for card in cards for question in _made(card, _space(card, cards), per_label)]
+    asked: list[Asked] = []
+    for card in cards:
+        (planned,) = plan([made_input(card, pictures)], cards, salt=b"made")
+        asked += asked_of(planned.table)
     return check(asked, registry)
 
 
@@ -227,7 +175,7 @@ def check(asked: Sequence[Asked], registry: Registry) -> QuestionCheck:
     groups: dict[tuple[str, str], list[Asked]] = defaultdict(list)
     for one in asked:
         groups[one.subset, one.kind].append(one)
-    level = 1 - (1 - CONFIDENCE) / max(1, len(groups))
+    level = 1 - (1 - CONFIDENCE) / max(1, sum(number_of_rules(kind) for _, kind in groups))
     return QuestionCheck(
         tuple(_check_group(subset, kind, groups[subset, kind], spaces, level) for subset, kind in sorted(groups))
     )
@@ -238,6 +186,7 @@ def _check_group(
 ) -> SubsetCheck:
     sample = balanced(asked)
     prior, macro = _prior(asked)
+    first = [one.answer == YES_NO[0] for one in asked if one.first]
     return SubsetCheck(
         subset=subset,
         kind=kind,
@@ -245,9 +194,10 @@ def _check_group(
         sources=len({one.source for one in asked}),
         labels=len({one.answer for one in asked}),
         faults=tuple(fault for one in asked for fault in faults(one, spaces[one.source])),
-        guesses=tuple(_guesses(sample, level)) if len(sample) >= FEWEST else (),
+        guesses=tuple(guesses(sample, level, asked)) if len(sample) >= FEWEST else (),
         prior=prior,
         prior_macro=macro,
+        first_yes=float(np.mean(first)) if kind == "presence" and first else None,
     )
 
 
@@ -263,154 +213,43 @@ def faults(asked: Asked, space: LabelSpace) -> Iterator[Fault]:
         yield Fault(asked.id, f"an option stands twice: {', '.join(asked.options)}")
     if asked.kind not in CHOICES:
         return
-    words = f" {' '.join(_words(asked.question))} "
-    labels = dict.fromkeys(label for option in asked.options for label in option.split(SET_SEPARATOR))
-    for label in labels:
-        if f" {' '.join(_words(label))} " in words:
+    words = f" {' '.join(words_of(asked.question))} "
+    holds = {option: _labels(asked.kind, option, space) for option in asked.options}
+    for label in dict.fromkeys(label for option in asked.options for label in holds[option]):
+        if f" {' '.join(words_of(label))} " in words:
             yield Fault(asked.id, f"the question names {label!r}: {asked.question}")
-    true = asked.answer.split(SET_SEPARATOR)
-    if set(true) != set(asked.labels):
+    labels = set(asked.labels)
+    # An option of several labels of which one is right says that one of them is; a set says that all of them are.
+    if not (labels <= set(holds[asked.answer]) if asked.kind == "choice" else labels == set(holds[asked.answer])):
         yield Fault(asked.id, f"the answer is {asked.answer!r}, the labels are {'; '.join(asked.labels)}")
+    likely = could_hold(asked.labels, space)
     for option in asked.options:
         if option == asked.answer:
             continue
-        for label in option.split(SET_SEPARATOR):
-            if label in asked.labels or any(label in space.related.get(own, ()) for own in asked.labels):
-                yield Fault(asked.id, f"{option!r} can be right beside {asked.answer!r}")
-                break
+        right = not likely.isdisjoint(holds[option]) if asked.kind == "choice" else likely.issuperset(holds[option])
+        if right or labels < set(holds[option]):
+            yield Fault(asked.id, f"{option!r} can be right beside {asked.answer!r}")
     for one, other in combinations(asked.options, 2):
         if _inside(one, other) and asked.kind != "choice_of_sets":
             yield Fault(asked.id, f"one option says what the other says: {one!r}, {other!r}", doubt=True)
 
 
+def _labels(kind: str, option: str, space: LabelSpace) -> list[str]:
+    if kind == "choice_of_sets":
+        return option.split(SET_SEPARATOR)
+    return [label for label, answer in space.answers.items() if answer == option] or [option]
+
+
 def _inside(one: str, other: str) -> bool:
     """Whether all words of one are words of the other: a broader and a narrower name of one thing."""
-    a, b = set(_words(one)), set(_words(other))
+    a, b = set(words_of(one)), set(words_of(other))
     return (a < b or b < a) and not (_NEGATIONS & (a ^ b))
 
 
 _NEGATIONS = {"no", "non", "not", "without", "normal", "healthy", "un"}
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.casefold())
-
-
-# Whether text alone tells the answer ----------------------------------------------------------------------------
-
-
-def balanced(asked: Sequence[Asked], most: int = BALANCED) -> list[Asked]:
-    """A sample in which every answer of a source is right equally often.
-
-    Sources ask about different labels, so a frequent label of one says nothing of another's: each source is balanced
-    by itself. Answers that are right fewer times than a twentieth of the usual number are left out: they would leave
-    nothing.
-
-    Args:
-        asked: Questions of one subset and kind.
-        most: Size of the sample, about.
-    """
-    by_source: dict[str, dict[str, list[Asked]]] = defaultdict(lambda: defaultdict(list))
-    for one in sorted(asked, key=lambda one: rank("balance", one.id, one.question)):
-        by_source[one.source][one.answer].append(one)
-    answers = sum(len(by_answer) for by_answer in by_source.values())
-    sample: list[Asked] = []
-    for by_answer in by_source.values():
-        sizes = sorted(len(mine) for mine in by_answer.values())
-        usual = sizes[len(sizes) // 2]
-        kept = [mine for mine in by_answer.values() if len(mine) * 20 >= usual]
-        number = min(min(map(len, kept)), max(2, most // answers))
-        sample += [one for mine in kept for one in mine[:number]]
-    return sorted(sample, key=lambda one: rank("balance", one.id, one.question))
-
-
-def _guesses(sample: Sequence[Asked], level: float) -> Iterator[Guess]:
-    rules = {
-        "longest option": [_extreme(one, max) for one in sample],
-        "shortest option": [_extreme(one, min) for one in sample],
-    }
-    for place in range(max(len(one.options) for one in sample)):
-        rules[f"option {'ABCD'[place]}"] = [place] * len(sample)
-    for rule, chosen in rules.items():
-        fitting = [(one, choice) for one, choice in zip(sample, chosen, strict=True) if choice < len(one.options)]
-        yield _guess(rule, [one for one, _ in fitting], [choice for _, choice in fitting], level)
-    tried, chosen = read_text(sample)
-    yield _guess("classifier on question and options", tried, chosen, level)
-
-
-def _extreme(asked: Asked, pick: Any) -> int:
-    length = pick(len(option) for option in asked.options)
-    alike = [place for place, option in enumerate(asked.options) if len(option) == length]
-    return alike[rank("tie", asked.id) % len(alike)]
-
-
-def _guess(rule: str, asked: Sequence[Asked], chosen: Sequence[int], level: float) -> Guess:
-    number = len(asked)
-    right = sum(one.answer_index == choice for one, choice in zip(asked, chosen, strict=True)) / number
-    chances = np.array([1 / len(one.options) for one in asked])
-    chance = float(chances.mean())
-    spread = float(norm.ppf((1 + level) / 2) * np.sqrt((chances * (1 - chances)).sum()) / number)
-    return Guess(rule, right, chance, chance - spread, chance + spread, number)
-
-
-def read_text(sample: Sequence[Asked]) -> tuple[list[Asked], list[int]]:
-    """Trains a classifier on the text of a sample, and answers each question by one that has not seen it.
-
-    It sees the question, each option's words, letters, length and place, and beside which others it stands, alone and
-    in pairs. It is a logistic regression on hashed features, fitted on one half to answer the other, both ways.
-
-    Args:
-        sample: Questions of one subset and kind.
-
-    Returns:
-        The questions, and the option that it chooses for each.
-
-    Raises:
-        MedMatError: If scikit-learn is not installed.
-    """
-    try:
-        from sklearn.feature_extraction import FeatureHasher
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise MedMatError("checking questions needs scikit-learn: pip install 'med-mat[audit]'") from error
-    hasher = FeatureHasher(n_features=_HASHED, input_type="string", alternate_sign=False)
-    matrix = hasher.transform(_features(one, place) for one in sample for place in range(len(one.options)))
-    owner = np.repeat(np.arange(len(sample)), [len(one.options) for one in sample])
-    right = np.concatenate([np.arange(len(one.options)) == one.answer_index for one in sample])
-    half = np.array([rank("half", one.id) % 2 for one in sample])
-    tried: list[Asked] = []
-    chosen: list[int] = []
-    for side in (0, 1):
-        train = half[owner] != side
-        if len(set(right[train].tolist())) < 2:
-            continue
-        model = LogisticRegression(C=0.3, solver="liblinear", random_state=0).fit(matrix[train], right[train])
-        scores = model.decision_function(matrix)
-        start = 0
-        for number, one in enumerate(sample):
-            mine = scores[start : start + len(one.options)]
-            start += len(one.options)
-            if half[number] == side:
-                tried.append(one)
-                chosen.append(int(np.argmax(mine)))
-    return tried, chosen
-
-
-def _features(asked: Asked, place: int) -> list[str]:
-    option = asked.options[place]
-    others = sorted(asked.options[:place] + asked.options[place + 1 :])
-    words = _words(option)
-    order = sorted({len(other) for other in asked.options}).index(len(option))
-    found = [f"option {option}", f"place {place}", f"length {order}", f"words {len(words)}"]
-    found += [f"word {word}" for word in words]
-    found += [f"words {one} {two}" for one, two in pairwise(words)]
-    found += [f"letters {option[start : start + 3]}" for start in range(len(option) - 2)]
-    found += [f"asked {asked.question} {option}"]
-    found += [f"beside {option}|{other}" for other in others]
-    found += [f"between {option}|{one}|{two}" for one, two in combinations(others, 2)]
-    common = Counter(word for other in asked.options for word in set(_words(other)))
-    found += [f"shared {sum(common[word] > 1 for word in set(words))}"]
-    return found
+# How frequent answers are -----------------------------------------------------------------------------------------
 
 
 def _prior(asked: Sequence[Asked]) -> tuple[float, float]:
@@ -426,15 +265,20 @@ def _prior(asked: Sequence[Asked]) -> tuple[float, float]:
 # Where questions come from --------------------------------------------------------------------------------------
 
 
-def _asked(table: pa.Table) -> Iterator[Asked]:
-    for row in table.to_pylist():
+def asked_of(table: pa.Table) -> Iterator[Asked]:
+    """The questions with options of planned rows: the first of each row, and the others.
+
+    Args:
+        table: Columns of ``schema.PLAN``, or those of them that tell of questions.
+    """
+    for row in table.select(_COLUMNS).to_pylist():
         subset = row["subset"] or row["source"]
         more = row["more_questions"] or []
         primary = {name: row[name] for name in ("question", "options", "answer_index")}
         primary["kind"] = "choice" if row["kind"] == "classification" else "choice_of_sets"
-        if tuple(row["options"]) == ("yes", "no"):
+        if tuple(row["options"]) == YES_NO:
             primary["kind"] = "presence"
-        for question in (primary, *more):
+        for number, question in enumerate((primary, *more)):
             if not question["options"]:
                 continue
             yield Asked(
@@ -446,6 +290,8 @@ def _asked(table: pa.Table) -> Iterator[Asked]:
                 options=tuple(question["options"]),
                 answer_index=question["answer_index"],
                 labels=tuple(row["labels"]),
+                split=row["split"],
+                first=number == 0,
             )
 
 
@@ -458,41 +304,6 @@ def _space(card: Card, cards: Iterable[Card]) -> LabelSpace:
         if card.subset is not None and (peer.subset, peer.kind) == (card.subset, card.kind):
             peers.append(peer)
     return label_space(card, peers)
-
-
-def _made(card: Card, space: LabelSpace, per_label: int) -> Iterator[Asked]:
-    if card.kind not in ("classification", "multilabel"):
-        return
-    instructions = card.instructions or load_instructions(card.subset or "").instructions
-    for label in card.clean_labels:
-        for number in range(per_label):
-            name = row_id(card.slug, f"made {label} {number}", None)
-            labels = _drawn(label, name, space) if card.kind == "multilabel" else [label]
-            question: Question | None
-            if card.kind == "classification":
-                question = ask_label(name, label, space, instructions)
-            else:
-                question = ask_label_set(name, labels, space, instructions)
-            if question is not None:
-                yield Asked(
-                    id=name,
-                    source=card.slug,
-                    subset=card.subset or card.slug,
-                    kind=question.kind,
-                    question=question.question,
-                    options=question.options,
-                    answer_index=question.answer_index,
-                    labels=tuple(sorted(labels)),
-                )
-
-
-def _drawn(label: str, name: str, space: LabelSpace) -> list[str]:
-    """A label with up to two others that can stand beside it."""
-    if space.excludes_all(label):
-        return [label]
-    others = [other for other in space.own if other != label and not space.excludes_all(other)]
-    others.sort(key=lambda other: (rank("beside", name, other), other))
-    return [label, *others[: rank("number", name) % 3]]
 
 
 def report(found: QuestionCheck) -> RenderableType:
@@ -516,7 +327,7 @@ def report(found: QuestionCheck) -> RenderableType:
         table.add_column(name, justify="right")
     table.add_column("what tells")
     for one in found.subsets:
-        text = next((guess for guess in one.guesses if guess.rule.startswith("classifier")), None)
+        text = one.text
         doubts = sum(fault.doubt for fault in one.faults)
         telling = [f"{guess.rule} {guess.right:.2f}" for guess in one.guesses if guess.tells]
         table.add_row(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from med_mat.audit.run import Audit, Family
+from med_mat.audit.run import Audit, Family, Overlap
 
 _MOST_FAMILIES = 20
 
@@ -33,11 +34,12 @@ def _parts(found: Audit) -> Iterator[RenderableType]:
         + (" (give --raw to compare what became no row)." if found.unconfirmed else ".")
         + (f" {found.crowded} meetings were too crowded to compare all." if found.crowded else "")
     )
-    if found.overlaps:
+    if len(found.unseen) < len(found.overlaps):
         yield _overlaps(found)
     if found.undeclared:
-        pairs = ", ".join(f"{one.first} and {one.second}" for one in found.undeclared)
-        yield Text(f"No card says so (lineage): {pairs}.")
+        yield Text(f"No card says so (lineage): {_pairs(found.undeclared)}.")
+    if found.unseen:
+        yield Text(f"Cards say so, and nothing was found here: {_pairs(found.unseen)}.")
     for title, families in (("In several splits", found.leaks), ("Contradictions", found.contradictions)):
         if families:
             yield _families(title, families)
@@ -45,16 +47,27 @@ def _parts(found: Audit) -> Iterator[RenderableType]:
         yield Text(f"Groups in several splits: {', '.join(found.torn_groups[:_MOST_FAMILIES])}")
 
 
+def _pairs(overlaps: Iterable[Overlap]) -> str:
+    return ", ".join(f"{one.first} and {one.second}" for one in overlaps)
+
+
 def _overlaps(found: Audit) -> Table:
-    table = Table(title="What sources share", title_justify="left")
+    table = Table(title="What sources share", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("first", "second"):
-        table.add_column(name)
-    for name in ("same file", "same pixels", "near", "groups", "across splits"):
-        table.add_column(name, justify="right")
-    table.add_column("declared")
+        table.add_column(name, overflow="fold", min_width=14)
+    for name in ("file", "pixels", "near", "groups", "across"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("cards say", overflow="fold")
     for one in found.overlaps:
+        if one in found.unseen:
+            continue
         counts = (one.same_file, one.same_pixels, one.near, one.groups, one.across_splits)
-        table.add_row(one.first, one.second, *map(str, counts), "yes" if one.declared else "")
+        said = Text(one.relation) if one.declared else Text("nothing", style="red")
+        table.add_row(one.first, one.second, *map(str, counts), said)
+    table.caption = (
+        "Pictures of the first that stand in the second: as the same file, with the same pixels, as a near duplicate; "
+        "groups of both; rows of the second in another split."
+    )
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -13,12 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from med_mat.audit.bands import bands
 from med_mat.audit.collection import Album, Collection, fingerprint_array, read_collection
 from med_mat.audit.compared import compared_file, ordered, read_compared, write_compared
 from med_mat.audit.confirm import Agreement, compare
 from med_mat.audit.contradictions import Spaces, disagreement
+from med_mat.audit.lineage import Relation, relations
 from med_mat.audit.near import NEAR, Candidate, connect, search
-from med_mat.build import WORK
+from med_mat.build import WORK, Progress
 from med_mat.engine import run
 from med_mat.registry import Registry
 
@@ -108,7 +110,8 @@ class Overlap:
         near: Pictures of the first of which a near duplicate, but no equal, stands in the second.
         groups: Patients, lesions or originals that both have.
         across_splits: Rows of the second that stand in another split than the same picture or group of the first.
-        declared: A card says so (``lineage``).
+        declared: Cards say so.
+        relation: What they say, see ``lineage.relations``.
     """
 
     first: str
@@ -119,6 +122,12 @@ class Overlap:
     groups: int = 0
     across_splits: int = 0
     declared: bool = False
+    relation: str = ""
+
+    @property
+    def pictures(self) -> int:
+        """Pictures of the first that the second shows too."""
+        return self.same_file + self.same_pixels + self.near
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,7 @@ class Audit:
         folder: The build.
         sources: Slug to number of pictures that decode.
         families: Pictures that show the same, those that do harm first.
-        overlaps: Pairs of sources that share anything or say so.
+        overlaps: Pairs of sources that share anything, or of which a card says so.
         torn_groups: Groups (hashed, as published, or with their namespace) whose rows stand in several splits.
         pairs: All near pairs that were compared.
         crowded: Meetings of pictures that so many others resemble that only the nearest were compared.
@@ -157,7 +166,12 @@ class Audit:
     @property
     def undeclared(self) -> tuple[Overlap, ...]:
         """Pairs of sources that share pictures, of which no card says so."""
-        return tuple(one for one in self.overlaps if not one.declared and one.same_file + one.same_pixels + one.near)
+        return tuple(one for one in self.overlaps if not one.declared and one.pictures)
+
+    @property
+    def unseen(self) -> tuple[Overlap, ...]:
+        """Pairs of sources that share nothing here, though a card says so: builds of slices, or a mistaken card."""
+        return tuple(one for one in self.overlaps if not one.pictures and not one.groups)
 
     @property
     def unconfirmed(self) -> int:
@@ -187,6 +201,7 @@ class Audit:
             ],
             "overlaps": [asdict(overlap) for overlap in self.overlaps],
             "undeclared": [[overlap.first, overlap.second] for overlap in self.undeclared],
+            "unseen": [[overlap.first, overlap.second] for overlap in self.unseen],
             "torn_groups": self.torn_groups,
             "near_pairs": [
                 {
@@ -216,7 +231,7 @@ def audit(
     near: int = NEAR,
     memory: str = "2GB",
     cache: Path | None = None,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
+    progress: Progress | None = None,
 ) -> Audit:
     """Audits a build.
 
@@ -231,17 +246,18 @@ def audit(
         near: Bits in which fingerprints of a candidate pair differ at most.
         memory: Most memory that joins may take, as DuckDB reads it.
         cache: Where compressed tars and archives within archives were unpacked.
-        progress: Called with a stage, how much of it is done, and how much there is.
+        progress: Told how far the audit is.
 
     Raises:
         LayoutError: If the folder is no build with its work folder.
         MedMatError: If DuckDB is not installed.
     """
+    telling = progress or _Silent()
     collection = read_collection(folder, registry)
     database = connect(folder / WORK / "audit", memory=memory, threads=workers)
     database.register("pictures", collection.pictures)
-    candidates, crowded = _candidates(collection, database, near, progress)
-    pairs = _compared(collection, candidates, raw, workers, cache, progress)
+    candidates, crowded = _candidates(collection, database, near, telling)
+    pairs = _compared(collection, candidates, raw, workers, cache, telling)
     confirmed = [(pair.first, pair.second) for pair in pairs if pair.agreement is not None and pair.agreement.same]
     families, lines = _families(collection, confirmed)
     for pair in pairs:
@@ -251,12 +267,20 @@ def audit(
         folder=folder,
         sources={card.slug: _count(collection, card.slug) for card in collection.cards},
         families=families,
-        overlaps=_overlaps(collection, families, database),
+        overlaps=_overlaps(collection, families, database, relations([source.card for source in registry])),
         torn_groups=_torn_groups(database),
         pairs=pairs,
         crowded=crowded,
         lines=lines,
     )
+
+
+class _Silent:
+    def start(self, stage: str, total: int) -> None:
+        """Says nothing."""
+
+    def advance(self, number: int) -> None:
+        """Says nothing."""
 
 
 def _count(collection: Collection, slug: str) -> int:
@@ -272,11 +296,9 @@ def _candidates(
     collection: Collection,
     database: duckdb.DuckDBPyConnection,
     near: int,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> tuple[list[Candidate], int]:
     """Near pairs among the first pictures of each pixel hash, by their numbers in the collection."""
-    from med_mat.audit.bands import bands
-
     lines = database.execute(
         "SELECT min(number) AS number FROM pictures WHERE octet_length(fingerprints) > 0 GROUP BY pixel_hash ORDER BY 1"
     ).fetchnumpy()
@@ -284,14 +306,8 @@ def _candidates(
     if len(first) < 2:
         return [], 0
     prints = fingerprint_array(collection.pictures["fingerprints"].take(pa.array(first)))
-    done = 0
-
-    def advance(number: int) -> None:
-        nonlocal done
-        done += number
-        progress("search", done, len(bands()))
-
-    found = search(prints, near=near, connection=database, progress=advance)
+    progress.start("search", len(bands()))
+    found = search(prints, near=near, connection=database, progress=progress.advance)
     numbered = [
         Candidate(
             int(first[one.first]),
@@ -338,7 +354,7 @@ def _compared(
     raw: Path | None,
     workers: int,
     cache: Path | None,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> tuple[Pair, ...]:
     """Compares what no earlier audit has compared, and keeps what it finds out."""
     path = compared_file(collection.folder / WORK)
@@ -349,11 +365,10 @@ def _compared(
         return ordered(hashes[one.first].as_py(), hashes[one.second].as_py())
 
     fresh = [one for one in candidates if names(one) not in known]
-    done = len(candidates) - len(fresh)
+    progress.start("compare", len(fresh))
     for number, found in run(_compare_unit, _units(collection, fresh, raw, cache), workers):
         known.update((names(one), agreement) for one, agreement in found)
-        done += number
-        progress("compare", done, len(candidates))
+        progress.advance(number)
     write_compared(path, known)
     pairs = [Pair(one.first, one.second, one.distance, one.orientation, known.get(names(one))) for one in candidates]
     return tuple(sorted(pairs, key=lambda pair: (pair.distance, pair.first, pair.second)))
@@ -376,8 +391,7 @@ def _families(
     collection: Collection, confirmed: Iterable[tuple[int, int]]
 ) -> tuple[tuple[Family, ...], dict[int, dict[str, Any]]]:
     pictures = collection.pictures
-    informative = pc.greater(pc.binary_length(pictures["fingerprints"]), 0)
-    hashes = pictures.select(["number", "pixel_hash"]).filter(informative)
+    hashes = pictures.select(["number", "pixel_hash"]).filter(pc.invert(pictures["one_colour"]))
     encoded = hashes["pixel_hash"].combine_chunks().dictionary_encode().indices.to_numpy()
     numbers = hashes["number"].to_numpy()
     class_of = dict(zip(numbers.tolist(), encoded.tolist(), strict=True))
@@ -430,7 +444,10 @@ def _family(collection: Collection, lines: Sequence[dict[str, Any]], spaces: Spa
 
 
 def _overlaps(
-    collection: Collection, families: Sequence[Family], database: duckdb.DuckDBPyConnection
+    collection: Collection,
+    families: Sequence[Family],
+    database: duckdb.DuckDBPyConnection,
+    known: Mapping[tuple[str, str], Relation],
 ) -> tuple[Overlap, ...]:
     order = {card.slug: number for number, card in enumerate(collection.cards)}
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
@@ -444,9 +461,10 @@ def _overlaps(
             tally["pictures"] += len(firsts)
             placed = {member.split for member in firsts if member.split is not None}
             tally["across"] += sum(member.split is not None and bool(placed - {member.split}) for member in seconds)
-    declared = set(_declared(collection))
-    for one, other in declared:
-        counts[_sorted(one, other, order)]["declared"] = 1
+    for pair, relation in known.items():
+        # What only follows from other cards need not be there, so it is named only where something was found.
+        if relation.direct and pair[0] in order and pair[1] in order:
+            counts.setdefault(pair, Counter())
     return tuple(
         Overlap(
             first=one,
@@ -456,14 +474,15 @@ def _overlaps(
             near=tally["pictures"] - tally["pixels"],
             groups=tally["group"],
             across_splits=tally["across"],
-            declared=bool(tally["declared"]),
+            declared=(one, other) in known,
+            relation=known[one, other].why if (one, other) in known else "",
         )
         for (one, other), tally in sorted(counts.items(), key=lambda item: [order[slug] for slug in item[0]])
     )
 
 
 _SHARED_SQL = """
-WITH shown AS (SELECT * FROM pictures WHERE octet_length(fingerprints) > 0),
+WITH shown AS (SELECT * FROM pictures WHERE NOT one_colour),
 pixels AS (SELECT DISTINCT pixel_hash AS what, source FROM shown),
 files AS (SELECT DISTINCT raw_sha256 || ':' || coalesce(frame, -1) AS what, source FROM shown),
 groups AS (SELECT DISTINCT "group" AS what, source FROM pictures WHERE "group" IS NOT NULL),
@@ -487,14 +506,6 @@ WHERE f.place < s.place GROUP BY ALL
 
 def _sorted(one: str, other: str, order: dict[str, int]) -> tuple[str, str]:
     return (one, other) if order[one] <= order[other] else (other, one)
-
-
-def _declared(collection: Collection) -> Iterator[tuple[str, str]]:
-    present = {card.slug for card in collection.cards}
-    for card in collection.cards:
-        for other in (*card.lineage.contains, *card.lineage.drawn_from):
-            if other in present:
-                yield card.slug, other
 
 
 def _torn_groups(database: duckdb.DuckDBPyConnection) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -43,12 +44,19 @@ def audit(
         raise typer.Exit(_questions(build, loaders, as_json=as_json))
     if build is None:
         raise MedMatError("an audit of pictures reads a build; give the folder that `med-mat build` wrote")
+    from rich.console import Console
+
     from med_mat.audit.report import report
     from med_mat.audit.run import audit as run_audit
     from med_mat.files import write_text
+    from med_mat.terminal import BuildProgress
 
     registry = open_registry(loaders)
-    found = run_audit(build, registry, raw=raw, workers=workers, memory=memory, cache=cache)
+    errors = Console(stderr=True)
+    with ExitStack() as open_things:
+        # What is not a terminal keeps every line of a bar that moves.
+        bar = open_things.enter_context(BuildProgress(errors)) if errors.is_terminal else None
+        found = run_audit(build, registry, raw=raw, workers=workers, memory=memory, cache=cache, progress=bar)
     if html is not None:
         from med_mat.audit.html import page
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from med_mat.commands.options import AsJson, print_json, show
+from med_mat.commands.options import CORES, AsJson, Loaders, open_registry, print_json, show
 
 if TYPE_CHECKING:
+    from med_mat.baselines.experiment import Experiment, Say, Spoilt
+    from med_mat.baselines.outcomes import Outcomes
     from med_mat.baselines.questions import Kinds
+    from med_mat.baselines.recipes import Arm, Recipe
 
 Model = Annotated[
     str,
@@ -22,6 +25,7 @@ KindNames = Annotated[
     list[str] | None,
     typer.Option("--kind", help="`all`, or a kind of question such as presence; may be repeated. Default: primary."),
 ]
+_MOST_WORKERS = min(4, CORES)
 Workers = Annotated[int, typer.Option(min=0, help="Processes that open and prepare pictures.")]
 
 app = typer.Typer(
@@ -136,6 +140,189 @@ def score(
         print_json(read_json(out / METRICS_FILE))
     else:
         show(f"{out / 'predictions.parquet'}: one line per question. {out / METRICS_FILE}: scores.")
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="Recipe of the package, a YAML file of your own, or `smoke`.")],
+    out: Annotated[Path, typer.Option(help="Folder of the experiment. What is done in it is not done again.")],
+    data: Annotated[
+        str | None, typer.Option("--data", help="Folder of a build, or dataset on the Hub. `smoke` draws its own.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Stands in for every model of the recipe. Default: the recipe's own.")
+    ] = None,
+    regime: Annotated[
+        Literal["full", "lora"], typer.Option(help="All weights, as the paper did, or LoRA, which fits on one GPU.")
+    ] = "full",
+    basis: Annotated[
+        Literal["published", "corrected"], typer.Option(help="Whose triplets say which data are related.")
+    ] = "published",
+    row: Annotated[list[int] | None, typer.Option(min=0, help="Row of the recipe, from 0; may be repeated.")] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="Arm of the recipe; may be repeated. Default: all.")] = None,
+    controls: Annotated[
+        str | None,
+        typer.Option(
+            help="`shuffled`, `permuted` or both with a comma: repeats the training of each target's best model on "
+            "spoilt questions. Each doubles the training. The other controls always run."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and order.")] = 0,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop each training after so many steps.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most test questions of a task, by hash.")] = None,
+    device_batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Training questions at once on a device. Less needs less memory.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Test questions at once on a device.")] = 8,
+    workers: Workers = _MOST_WORKERS,
+    revision: Revision = None,
+    loaders: Loaders = None,
+) -> None:
+    """Train, score, check and judge a recipe, and write its report. For several GPUs: see baselines/README.md."""
+    _need_extra()
+    from med_mat.baselines.experiment import Experiment
+    from med_mat.baselines.processes import this_process
+    from med_mat.baselines.questions import Data
+
+    spoilt, say = _spoilt(controls), show if this_process().is_main_process else lambda _: None
+    if recipe == "smoke":
+        _only_of_recipes(data=data, row=row, arm=arm, revision=revision, limit=limit)
+        _smoke(out, model or "tiny", spoilt, seed, max_steps, workers, say)
+        return
+    if data is None:
+        raise typer.BadParameter(
+            "name a build or a dataset on the Hub; only `smoke` draws its own", param_hint="--data"
+        )
+    experiment = Experiment(
+        Data(data, revision),
+        model=model,
+        regime=regime,
+        basis=basis,
+        rows=tuple(row or ()),
+        arms=_arms(arm),
+        spoilt=spoilt,
+        seed=seed,
+        max_steps=max_steps,
+        device_batch_size=device_batch_size,
+        batch_size=batch_size,
+        limit=limit,
+        workers=workers,
+    )
+    _recipe(recipe, experiment, loaders, out, say)
+
+
+@app.command()
+def report(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Folder that `baselines run` wrote; several get a report each."),
+    ],
+    all_pictures: Annotated[
+        bool,
+        typer.Option("--all-pictures", help="Show pictures that may not be passed on: for a page that stays with you."),
+    ] = False,
+    loaders: Loaders = None,
+) -> None:
+    """Write the report of experiments anew: a page, CSV and Markdown in FOLDER/report."""
+    from med_mat.baselines.report import write_report
+
+    for folder in folders:
+        show(f"{write_report(folder, all_pictures=all_pictures, loaders=loaders or ())}: open it in a browser.")
+
+
+def _recipe(name: str, experiment: Experiment, loaders: list[Path] | None, out: Path, say: Say) -> None:
+    from med_mat.baselines import experiment as experiments
+
+    cards = {source.card.slug: source.card for source in open_registry(loaders)}
+    found = experiments.run(_found_recipe(name), _recipe_name(name), experiment, cards, out, say)
+    if found is not None:
+        _summarised(out, found, loaders)
+
+
+def _smoke(
+    out: Path, model: str, spoilt: tuple[Spoilt, ...], seed: int, max_steps: int | None, workers: int, say: Say
+) -> None:
+    from med_mat.baselines.smoke import complaints, p_values, run_smoke
+
+    found = run_smoke(
+        open_registry(None), out, model=model, spoilt=spoilt, seed=seed, max_steps=max_steps, workers=workers, say=say
+    )
+    if found is None:
+        return
+    _summarised(out, found, None)
+    chances = p_values(out, found)
+    for name, p_value in chances.items():
+        show(f"{name}: as many right answers by guessing have p = {p_value:.2g}")
+    wrong = complaints(chances)
+    for line in wrong:
+        show(line)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _summarised(out: Path, found: Outcomes, loaders: list[Path] | None) -> None:
+    from rich.table import Table
+
+    from med_mat.baselines.experiment import accuracies
+    from med_mat.baselines.report import write_report
+
+    table = Table("row", "target", "arm", "trained on", "accuracy", "macro", title=f"{found.title} ({found.table})")
+    for outcome, (natural, macro) in zip(found.outcomes, accuracies(out, found), strict=True):
+        arm = outcome.arm if outcome.amount is None else f"{outcome.arm} {outcome.amount}"
+        shown = ["-" if value is None else f"{100 * value:.1f}%" for value in (natural, macro)]
+        table.add_row(str(outcome.row), outcome.target, arm, str(outcome.trained_on), *shown)
+    show(table)
+    for each in found.judged:
+        reasons = "; ".join(each.judgement["reasons"])
+        show(f"{each.task}: {each.judgement['verdict']}" + (f" ({reasons})" if reasons else ""))
+    if found.skipped:
+        show(f"{len(found.skipped)} things were left out; {out / 'outcomes.json'} lists them")
+    show(f"{write_report(out, loaders=loaders or ())}: open it in a browser.")
+
+
+def _found_recipe(name: str) -> Recipe:
+    from med_mat.baselines.recipes import load_recipe, parse_recipe
+
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        from med_mat.errors import MedMatError
+
+        try:
+            return parse_recipe(path.read_text(encoding="utf-8"), name)
+        except OSError as error:
+            raise MedMatError(f"recipe {name}: {error.strerror}. Expected a YAML file, or a recipe's name") from None
+    return load_recipe(name)
+
+
+def _recipe_name(name: str) -> str:
+    return Path(name).stem if Path(name).suffix in (".yaml", ".yml") else name
+
+
+def _arms(names: list[str] | None) -> tuple[Arm, ...]:
+    from med_mat.baselines.recipes import Arm
+
+    known: dict[str, Arm] = {arm: arm for arm in get_args(Arm)}
+    strange = [name for name in names or () if name not in known]
+    if strange:
+        raise typer.BadParameter(f"{strange[0]!r}: expected one of {', '.join(known)}", param_hint="--arm")
+    return tuple(known[name] for name in names or ())
+
+
+def _spoilt(names: str | None) -> tuple[Spoilt, ...]:
+    from med_mat.baselines.experiment import SPOILT
+
+    asked = names.split(",") if names else []
+    known: dict[str, Spoilt] = {name: name for name in SPOILT}
+    strange = [name for name in asked if name not in known]
+    if strange:
+        raise typer.BadParameter(f"{strange[0]!r}: expected {' or '.join(known)}", param_hint="--controls")
+    return tuple(known[name] for name in asked)
+
+
+def _only_of_recipes(**options: object) -> None:
+    given = [f"--{name}" for name, value in options.items() if value]
+    if given:
+        raise typer.BadParameter("smoke has one row and draws its own data", param_hint=", ".join(given))
 
 
 def _kinds(names: list[str] | None) -> Kinds:

@@ -36,12 +36,17 @@ def push(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go out, and why; change nothing.")] = False,
+    new_major: Annotated[
+        bool,
+        typer.Option("--new-major", help="Let published rows change their splits; the version counts up to the next."),
+    ] = False,
     loaders: Loaders = None,
 ) -> None:
     """Publish a build to the Hugging Face Hub: what changed, as far as the rights of each source go.
 
     The token is found as huggingface_hub finds it: HF_TOKEN, or `hf auth login`. A push that was stopped goes on where
-    it stopped. Readers see the old version until the new one is whole.
+    it stopped. Readers see the old version until the new one is whole. A push in which a published row would change its
+    split is refused.
     """
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -59,6 +64,7 @@ def push(
             public=public,
             allow_pixels=allow_pixels or (),
             dry_run=dry_run,
+            new_major=new_major,
             progress=progress,
         )
     console.print(report(result, dry_run=dry_run))

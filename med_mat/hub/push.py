@@ -16,6 +16,7 @@ from med_mat.card import Card
 from med_mat.errors import CardError, LayoutError, MedMatError
 from med_mat.hub.gate import Outgoing, Right, RightsError, admit, rights
 from med_mat.hub.remote import DATASET, MAIN, HubError, Snapshot, connect, patiently, plainly, read_text, snapshot
+from med_mat.hub.standing import Comparison, Standing
 from med_mat.hub.state import (
     CHANGELOG,
     MANIFEST,
@@ -24,6 +25,7 @@ from med_mat.hub.state import (
     Target,
     changelog_with,
     changes,
+    discreet,
     manifest_of,
     next_version,
     pages_of,
@@ -38,7 +40,7 @@ from med_mat.schema import SCHEMA_VERSION
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-STAGING = "published"
+STAGING = "outgoing"
 """Folder within a build's work folder: shards without pixels, and what is known of the others."""
 
 
@@ -77,6 +79,7 @@ class PushResult:
         sources: By source, in order of admission.
         deleted: Files that go.
         commit: The commit of ``main`` that holds the version; None of a dry run.
+        withdrawn: Published rows that go, since they overlap what is published in another split.
         warnings: What the maintainer must know.
     """
 
@@ -87,6 +90,7 @@ class PushResult:
     sources: tuple[SourcePush, ...]
     deleted: int
     commit: str | None
+    withdrawn: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -112,13 +116,15 @@ def push(
     public: bool = False,
     allow_pixels: Sequence[str] = (),
     dry_run: bool = False,
+    new_major: bool = False,
     progress: Progress | None = None,
     api: HfApi | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> PushResult:
     """Publishes a build. Sources that are published and not in the build stay as they are.
 
-    A push that was stopped goes on where it stopped when it is called again.
+    A push that was stopped goes on where it stopped when it is called again. At its end the build's work folder
+    remembers which rows are published in which split, so that the next build leaves them there.
 
     Args:
         registry: All sources.
@@ -127,12 +133,14 @@ def push(
         public: Make it public; else it is made private. One that is there stays what it is.
         allow_pixels: Sources whose pictures go out whatever their card says; private repositories only.
         dry_run: Change nothing, make nothing; say what would be done.
+        new_major: Let published rows change their splits. The version counts up its first number if any does.
         progress: Told how far the work is.
         api: The client; else one from the environment.
         sleep: Waits so many seconds between attempts.
 
     Raises:
         RightsError: If something would go out that may not.
+        MovedRowsError: If a published row would change its split, but for ``new_major``.
         LayoutError: If the folder is no finished build.
         CardError: If a published source has no card, or its card now forbids what is published and the build does not
             have it.
@@ -163,6 +171,12 @@ def push(
         outgoing = _admit_all(build, built, decided, progress or Silent())
         cards = published_cards(registry, {**built["sources"], **(before["sources"] if before else {})}, repo)
         entries = _entries(cards, built, decided, outgoing, before)
+        standing = Standing(api, repo, build, built["sources"], sleep)
+        compared = Comparison(repo)
+        if published is not None and before is not None:
+            compared = standing.compared(published.state.commit, before, entries)
+        if not new_major:
+            compared.refuse_moves()
         every = {**decided, **kept_rights(cards, decided, before)}
         target, changed = make_target(cards, repo, entries, published, _flat(outgoing))
         check_limits(target)
@@ -171,6 +185,7 @@ def push(
         commit = None
         if not dry_run and published is not None:
             commit = upload(api, repo, published.state, target, progress=progress, sleep=sleep)
+            standing.remember(commit, target.version, entries)
     return PushResult(
         repo=repo,
         version=target.version,
@@ -179,7 +194,8 @@ def push(
         sources=tuple(_told(every[card.slug], entries.get(card.slug, {}), card.slug in decided, new) for card in cards),
         deleted=len(target.surplus(files)),
         commit=commit,
-        warnings=tuple(_warnings(repo, published, entries)),
+        withdrawn=compared.withdrawn,
+        warnings=tuple(_warnings(repo, published, entries, compared.withdrawn)),
     )
 
 
@@ -206,7 +222,7 @@ class _Lock:
         self._lock.release()
 
 
-def published_state(api: HfApi, repo: str, sleep: Callable[[float], None]) -> Published | None:
+def published_state(api: HfApi, repo: str, sleep: Callable[[float], None] = time.sleep) -> Published | None:
     """Reads what a repository holds.
 
     Returns:
@@ -334,6 +350,7 @@ def make_target(
     Returns:
         The target, whose version is the published one if nothing differs, and what differs.
     """
+    entries = discreet(entries)
     before = published.manifest if published else None
     changelog = published.changelog if published else ""
     allowed = tuple(
@@ -370,10 +387,17 @@ def _told(right: Right, entry: Entry, here: bool, new: Mapping[str, Outgoing]) -
     )
 
 
-def _warnings(repo: str, published: Published | None, entries: Mapping[str, Entry]) -> list[str]:
+def _warnings(
+    repo: str, published: Published | None, entries: Mapping[str, Entry], withdrawn: Sequence[str]
+) -> list[str]:
     if published is None or published.manifest is None:
         return []
     told = []
+    if withdrawn:
+        told.append(
+            f"{len(withdrawn)} published rows are withdrawn, since they overlap what is published in another split; "
+            f"the first is {withdrawn[0]}"
+        )
     for slug, entry in published.manifest["sources"].items():
         if entry["serves"] == "images" and entries[slug]["serves"] != "images":
             told.append(

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from med_mat.card import Card
-from med_mat.configs import Config, configs
+from med_mat.configs import Config, configs, settled_splits
 from med_mat.dataset_card import dataset_card
-from med_mat.errors import MedMatError
+from med_mat.errors import LayoutError, MedMatError
 from med_mat.hub.gate import Outgoing, Right, add_digests, digest_text
 from med_mat.hub.remote import Stored, blob_hash
 from med_mat.plan import SPLITS
@@ -36,6 +36,8 @@ ENTRY_FIELDS = (
     "losses",
     "odd",
     "follow_an_earlier_source",
+    "disputed",
+    "withdrawn",
 )
 """What the published manifest takes from the build's, of a source of which rows go out. Of others it has the right."""
 
@@ -116,10 +118,19 @@ def source_entry(right: Right, built: Mapping[str, Any], shards: Sequence[Outgoi
         right: What of it goes out.
         built: The entry of the build's manifest.
         shards: What goes out.
+
+    Raises:
+        LayoutError: If the build is of an older version.
     """
     entry: Entry = {"redistribution": right.declared, "serves": right.serves}
     if right.serves == "none":
         return entry
+    absent = [name for name in ENTRY_FIELDS if name not in built]
+    if absent:
+        raise LayoutError(
+            f"manifest.json of the build says nothing of {', '.join(absent)} of {right.slug}: an older version wrote "
+            "it; run `med-mat build` again"
+        )
     return {
         **entry,
         **{name: built[name] for name in ENTRY_FIELDS},
@@ -135,6 +146,26 @@ def _digest(shards: Sequence[Outgoing]) -> str:
         sums[split] = add_digests(sums.get(split, 0), [int(shard.digest, 16)])
     told = json.dumps({split: digest_text(total) for split, total in sums.items()}, sort_keys=True)
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+
+
+def discreet(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Takes out of entries what they tell of sources of which nothing goes out.
+
+    A disputed row names the row of another source and its labels. Where that source is not served, the row stays
+    listed and what it names is empty.
+    """
+    known = {slug for slug, entry in entries.items() if entry["serves"] != "none"}
+
+    def told(row: Sequence[str]) -> list[str]:
+        name, other, said = row
+        return [name, other, said] if other.partition("/")[0] in known else [name, "", ""]
+
+    return {
+        slug: {**entry, "disputed": {**entry["disputed"], "rows": [told(row) for row in entry["disputed"]["rows"]]}}
+        if "disputed" in entry
+        else entry
+        for slug, entry in entries.items()
+    }
 
 
 def manifest_of(
@@ -177,7 +208,11 @@ def published_configs(cards: Iterable[Card], manifest: Mapping[str, Any]) -> lis
         for card in cards
         if serves.get(card.slug, "none") != "none"
     ]
-    listed = configs(with_rows, with_pixels=[slug for slug, right in serves.items() if right == "images"])
+    listed = configs(
+        with_rows,
+        with_pixels=[slug for slug, right in serves.items() if right == "images"],
+        settled={card.slug: settled_splits(manifest["sources"][card.slug]) for card, _ in with_rows},
+    )
     return sorted(listed, key=lambda config: config.name != with_rows[0][0].slug)
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
-from med_mat.configs import DEFAULT
+from med_mat.configs import DEFAULT, is_disputed
 from med_mat.errors import ImageError
 from med_mat.hub.remote import MAIN, HubError, Snapshot, connect, patiently, plainly, read_text, snapshot
 from med_mat.hub.state import DATA, MANIFEST, Manifest, read_manifest
@@ -138,13 +138,16 @@ def _rights(manifest: Manifest, state: Snapshot) -> Iterator[str]:
 
 def _configs(repo: str, commit: str, manifest: Manifest, problems: list[str]) -> int:
     """Resolves every config by datasets; returns how many are right."""
-    import datasets
     from datasets.exceptions import DatasetsError
+    from datasets.load import dataset_module_factory, get_dataset_builder_class
 
     right = 0
     expected = _expected(manifest)
     try:
-        names = datasets.get_dataset_config_names(repo, revision=commit)
+        # As load_dataset does it for each config, but the README is parsed once and not again for each.
+        module = dataset_module_factory(repo, revision=commit)
+        builder = get_dataset_builder_class(module)
+        names = list(builder.builder_configs)
     except (DatasetsError, OSError, ValueError) as error:
         problems.append(f"README.md: its configs cannot be read: {error}")
         return 0
@@ -153,7 +156,8 @@ def _configs(repo: str, commit: str, manifest: Manifest, problems: list[str]) ->
             problems.append(f"config {name}: the README does not name it")
     for name in names:
         try:
-            files = datasets.load_dataset_builder(repo, name, revision=commit).config.data_files or {}
+            made = builder(config_name=name, hash=module.hash, **module.builder_kwargs)
+            files = made.config.data_files or {}
         except (DatasetsError, OSError, ValueError) as error:
             problems.append(f"config {name}: cannot be resolved: {error}")
             continue
@@ -165,18 +169,24 @@ def _configs(repo: str, commit: str, manifest: Manifest, problems: list[str]) ->
             problems.append(f"config {name}: {len(odd)} files too many or too few, the first {odd[0]}")
         elif not found <= expected["everything"]:
             problems.append(f"config {name}: resolves to {sorted(found - expected['everything'])[0]}")
+        elif name not in expected and any(map(is_disputed, found)):
+            problems.append(f"config {name}: merges sources, and has {min(filter(is_disputed, found))}")
         else:
             right += 1
     return right
 
 
 def _expected(manifest: Manifest) -> dict[str, set[str]]:
-    """Gives the files of the configs that the manifest alone determines: sources, ``default``, ``everything``."""
+    """Gives the files of the configs that the manifest alone determines: sources, ``default``, ``everything``.
+
+    Disputed rows are in a source's own config and in ``everything``.
+    """
     sources = manifest["sources"]
     expected = {slug: set(entry.get("shards", {})) for slug, entry in sources.items()}
     every: set[str] = set().union(*expected.values())
     served = [expected[slug] for slug, entry in sources.items() if entry["serves"] == "images"]
-    return {**expected, "everything": every, DEFAULT: set().union(*served)}
+    settled = {path for path in set().union(*served) if not is_disputed(path)}
+    return {**expected, "everything": every, DEFAULT: settled}
 
 
 def _shard(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from med_mat.errors import CardError
 from med_mat.hashing import rank, ranks, shuffled, uniform
 from med_mat.labels import MOST_DISTRACTORS, LabelSpace
+from med_mat.questions.label_sets import SetOffers
 
 MAX_OPTIONS = MOST_DISTRACTORS + 1
 SET_SEPARATOR = "; "
@@ -76,15 +77,18 @@ def ask_label(row_id: str, label: str, space: LabelSpace, instructions: Sequence
     """Asks for the one label of a picture. None of the wrong options can be right too.
 
     They are labels of the source itself, offered in sets of which each label is right equally often, so that the
-    options do not tell the answer. Only where a source's own labels cannot stand beside one another do they come from
-    the other sources of the subset. All questions of a source have the same number of options.
+    options do not tell the answer. Where relations leave no such sets, what can be right together is one option
+    (``LabelSpace.answers``). Only where nothing of the source is surely wrong beside the label do they come from the
+    other sources of the subset. All questions of a source have the same number of options.
 
     Raises:
         CardError: If no other label of the subset is wrong beside this one.
     """
     if space.offers.size:
-        shown = space.offers.choose(label, uniform("distractor", row_id))
-        return _choice("choice", row_id, label, shown, instructions)
+        answer = space.answers[label]
+        return _choice(
+            "choice", row_id, answer, space.offers.choose(answer, uniform("distractor", row_id)), instructions
+        )
     number = space.distractors[1]
     rivals = shuffled("distractor", row_id, space.distractors_of(label))
     if not rivals:
@@ -98,38 +102,31 @@ def ask_label(row_id: str, label: str, space: LabelSpace, instructions: Sequence
 def ask_label_set(
     row_id: str,
     labels: Sequence[str],
-    space: LabelSpace,
+    offers: SetOffers,
     instructions: Sequence[str],
     uncertain: Collection[str] = (),
 ) -> Question | None:
-    """Asks for all labels of a picture. Options are label sets, none part of another.
+    """Asks for all labels of a picture. Options are label sets that pictures of the source bear, none part of another.
 
-    Distractors are sets of the same size, disjoint from the truth and from one another, made of labels that the
-    source itself annotates: the absence of another source's label says nothing. So neither size nor overlap tells
-    which option is right.
+    They stand in blocks that are shown alike whichever of their sets is right, so neither size nor overlap nor what
+    usually goes together tells which it is.
 
     Args:
         row_id: The row.
         labels: Its labels.
-        space: The source's label space.
+        offers: Which label sets of the source are offered together.
         instructions: The subset's questions.
         uncertain: Labels that the release neither affirms nor denies of the picture: neither they nor what can be true
-            beside them are wrong options.
+            beside them make an option wrong.
 
     Returns:
-        None where the source has too few labels that are wrong beside the truth to fill one such set.
+        None where no other set of the source is surely wrong.
     """
-    truth = sorted(labels)
-    if len(truth) == 1:
-        doubtful = _doubtful(uncertain, space)
-        shown = space.offers.choose(truth[0], uniform("distractor", row_id), doubtful)
-        if shown:
-            return _choice("choice_of_sets", row_id, truth[0], shown, instructions)
-    pool = space.wrong_beside(tuple(truth), tuple(uncertain))
-    wrong = _wrong_sets(shuffled("distractor", row_id, pool), len(truth), space)
+    wrong = offers.wrong(row_id, labels, uncertain)
     if not wrong:
         return None
-    return _choice("choice_of_sets", row_id, SET_SEPARATOR.join(truth), wrong, instructions)
+    texts = [SET_SEPARATOR.join(chosen) for chosen in wrong]
+    return _choice("choice_of_sets", row_id, SET_SEPARATOR.join(sorted(labels)), texts, instructions)
 
 
 def ask_presence(label: str, present: bool, template: str) -> Question:
@@ -213,21 +210,3 @@ def _choice(kind: str, row_id: str, answer: str, wrong: Sequence[str], instructi
     options = tuple(shuffled("option", row_id, [answer, *wrong]))
     instruction = instructions[rank("instruction", row_id) % len(instructions)]
     return Question(kind, instruction, options, answer, options.index(answer))
-
-
-def _wrong_sets(names: Iterable[str], size: int, space: LabelSpace) -> list[str]:
-    # Labels that could both be right never stand in two options: each would show that the other is wrong.
-    sets: list[list[str]] = []
-    filling: list[str] = []
-    used: set[str] = set()
-    for name in names:
-        if not space.related[name].isdisjoint(used):
-            continue
-        filling.append(name)
-        if len(filling) == size:
-            sets.append(filling)
-            if len(sets) == MAX_OPTIONS - 1:
-                break
-            used.update(filling)
-            filling = []
-    return [SET_SEPARATOR.join(sorted(labels)) for labels in sets]

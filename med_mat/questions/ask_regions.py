@@ -1,24 +1,19 @@
-"""Questions of pictures with regions: where, how many, and which of four boxes."""
+"""Questions of pictures with regions: where, how many, and which of several boxes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
-from med_mat.hashing import rank, uniform
-from med_mat.questions.ask import MAX_OPTIONS, Question
+from med_mat.hashing import rank, shuffled
+from med_mat.questions.ask import Question
+from med_mat.questions.label_sets import in_blocks
 from med_mat.regions import Box, format_boxes
 from med_mat.regions.boxes import reading_order
 
 MOST_OVERLAP = 0.3
 """A wrong box has an intersection over union below this with every right one and with each other wrong one."""
 
-_TRIES = 64
-
-BoxPool = Mapping[str, npt.NDArray[np.float32]]
-"""Label to all its boxes in a source, shape (n, 4), each once, sorted."""
+_WINDOW = 32
 
 
 def ask_where(row_id: str, label: str, boxes: Sequence[Box], instructions: Sequence[str]) -> Question:
@@ -40,34 +35,53 @@ def ask_count(label: str, number: int, template: str) -> Question:
     return Question("count", template.format(label=label), (), str(number), -1)
 
 
-def ask_box(row_id: str, label: str, boxes: Sequence[Box], pool: BoxPool, template: str) -> Question | None:
-    """Asks which of four boxes holds a label, for models that only choose.
+def box_offers(boxes: Mapping[str, Mapping[str, Sequence[Box]]]) -> dict[tuple[str, str], tuple[Box, ...]]:
+    """Puts the boxes of a label in blocks: each picture of a block is asked with the same two to four boxes.
 
-    The three wrong boxes are boxes of the same label from other pictures of the source, or, where there are not enough
-    that lie apart, the right box at three other places: so neither shape nor size gives the answer away.
+    Each box of a block is right of one picture, and lies apart from all boxes of the label in the others. So who sees
+    the boxes without a picture knows nothing: not by place, size or shape, nor by what is usual for the label.
+
+    Args:
+        boxes: Label to row id to the canonical boxes of the label in the row's picture, at least one.
+
+    Returns:
+        Row id and label to the right box, and after it the wrong ones. A picture whose boxes lie apart from those of
+        none that were tried is not there: where a label always stands in one place, no box of it is wrong.
+    """
+    return {(row, label): block for label, found in boxes.items() for row, block in _offers(label, found).items()}
+
+
+def _offers(label: str, found: Mapping[str, Sequence[Box]]) -> dict[str, tuple[Box, ...]]:
+    rows = shuffled("distractor", label, found)
+    right = [min(found[row], key=lambda box: (rank("box", row, label, repr(box)), box)) for row in rows]
+    # They must stay apart in the coarsest spelling too.
+    spelled = [format_boxes([box], "percent") for box in right]
+
+    def apart(one: int, other: int) -> bool:
+        return spelled[one] != spelled[other] and all(
+            overlap(right[here], box) < MOST_OVERLAP
+            for here, there in ((one, other), (other, one))
+            for box in found[rows[there]]
+        )
+
+    blocks, _ = in_blocks(range(len(rows)), apart, _WINDOW)
+    return {
+        rows[one]: (right[one], *(right[other] for other in block if other != one)) for block in blocks for one in block
+    }
+
+
+def ask_box(row_id: str, label: str, offered: Sequence[Box], template: str) -> Question:
+    """Asks which of some boxes holds a label, for models that only choose.
 
     Args:
         row_id: The row.
         label: A label that the picture bears.
-        boxes: Its canonical boxes; one of them is the answer.
-        pool: Boxes of the source.
+        offered: The right box and the wrong ones, as ``box_offers`` gives them.
         template: The question, with ``{label}``.
-
-    Returns:
-        None where no three wrong boxes lie apart from the right ones and from one another.
     """
-    right = min(boxes, key=lambda box: (rank("box", row_id, label, repr(box)), box))
-    for candidates in (_elsewhere(row_id, label, pool[label]), _shifted(row_id, label, right)):
-        wrong = _apart(candidates, boxes)
-        if len(wrong) == MAX_OPTIONS - 1:
-            texts = [format_boxes([box], "unit") for box in (right, *wrong)]
-            # They must stay apart in the coarsest spelling too.
-            if len({format_boxes([box], "percent") for box in (right, *wrong)}) == len(texts) == len(set(texts)):
-                options = tuple(sorted(texts, key=lambda text: (rank("option", row_id, label, text), text)))
-                return Question(
-                    "choice_of_boxes", template.format(label=label), options, texts[0], options.index(texts[0])
-                )
-    return None
+    texts = [format_boxes([box], "unit") for box in offered]
+    options = tuple(sorted(texts, key=lambda text: (rank("option", row_id, label, text), text)))
+    return Question("choice_of_boxes", template.format(label=label), options, texts[0], options.index(texts[0]))
 
 
 def overlap(one: Box, other: Box) -> float:
@@ -78,27 +92,3 @@ def overlap(one: Box, other: Box) -> float:
         return 0.0
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
     return width * height / (sum(areas) - width * height)
-
-
-def _elsewhere(row_id: str, label: str, pool: npt.NDArray[np.float32]) -> Iterator[Box]:
-    for number in range(_TRIES):
-        xmin, ymin, xmax, ymax = pool[rank("distractor", row_id, label, str(number)) % len(pool)].tolist()
-        yield xmin, ymin, xmax, ymax
-
-
-def _shifted(row_id: str, label: str, box: Box) -> Iterator[Box]:
-    width, height = box[2] - box[0], box[3] - box[1]
-    for number in range(_TRIES):
-        x = uniform("shift x", row_id, label, str(number)) * (1 - width)
-        y = uniform("shift y", row_id, label, str(number)) * (1 - height)
-        yield x, y, x + width, y + height
-
-
-def _apart(candidates: Iterator[Box], right: Sequence[Box]) -> list[Box]:
-    wrong: list[Box] = []
-    for box in candidates:
-        if all(overlap(box, other) < MOST_OVERLAP for other in (*right, *wrong)):
-            wrong.append(box)
-            if len(wrong) == MAX_OPTIONS - 1:
-                break
-    return wrong

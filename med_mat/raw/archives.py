@@ -15,12 +15,13 @@ import tempfile
 import threading
 import zipfile
 import zlib
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from med_mat.errors import LayoutError
+from med_mat.raw.members import Members, ZipDirectory
 from med_mat.raw.names import archive_kind, member_path
 from med_mat.raw.storage import Storage, Stored
 
@@ -89,12 +90,20 @@ class Archive(Protocol):
 class _Zip:
     """A zip, known by its central directory."""
 
-    def __init__(self, source: Path | BinaryIO) -> None:
-        self._zip = zipfile.ZipFile(source)
+    def __init__(self, opener: Callable[[], BinaryIO]) -> None:
+        self._opener = opener
+        self._file = opener()
         self.skipped: list[tuple[str, str]] = []
-        self._members: dict[str, zipfile.ZipInfo] = {}
-        seen: Counter[str] = Counter()
-        for info in self._zip.infolist():
+        try:
+            self._directory = ZipDirectory(self._file)
+            self._members = Members(self._index())
+        except BaseException:
+            self._file.close()
+            raise
+        self.skipped += _several(self._members)
+
+    def _index(self) -> Iterator[tuple[str, int, int]]:
+        for place, info in self._directory.records():
             path, reason = member_path(_zip_name(info))
             mode = stat.S_IFMT(info.external_attr >> 16)
             if not path or info.is_dir() or stat.S_ISDIR(mode):
@@ -113,29 +122,27 @@ class _Zip:
             if reason:
                 self.skipped.append((path, reason))
             else:
-                self._members[path] = info
-                seen[path] += 1
-        self.skipped += _several(seen)
+                yield path, place, info.file_size
 
     def members(self) -> Iterator[tuple[str, int]]:
-        return ((path, info.file_size) for path, info in self._members.items())
+        return iter(self._members)
 
     def size(self, member: str) -> int | None:
-        info = self._members.get(member)
-        return None if info is None else info.file_size
+        return _size(self._members, member)
 
     def read(self, member: str) -> bytes:
-        info = self._members[member]
-        data = self._zip.read(info)
-        if len(data) != info.file_size:
-            raise EOFError(f"{info.file_size} bytes expected, {len(data)} found")
+        place, size = _place(self._members, member)
+        with self._directory.open(self._file, place) as stream:
+            data = stream.read()
+        if len(data) != size:
+            raise EOFError(f"{size} bytes expected, {len(data)} found")
         return data
 
     def open(self, member: str) -> BinaryIO:
-        return cast(BinaryIO, self._zip.open(self._members[member]))
+        return self._directory.open(self._opener(), _place(self._members, member)[0])
 
     def close(self) -> None:
-        self._zip.close()
+        self._file.close()
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -151,13 +158,23 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/")
 
 
-def _several(seen: Counter[str]) -> list[tuple[str, str]]:
+def _several(members: Members) -> list[tuple[str, str]]:
     """What is lost where members share a name: all but the last, as unpackers do."""
     return [
-        (path, f"the archive holds {number} members of this name; the last is read")
-        for path, number in seen.items()
-        if number > 1
+        (path, f"the archive holds {number} members of this name; the last is read") for path, number in members.several
     ]
+
+
+def _size(members: Members, member: str) -> int | None:
+    found = members.find(member)
+    return None if found is None else found[1]
+
+
+def _place(members: Members, member: str) -> tuple[int, int]:
+    found = members.find(member)
+    if found is None:
+        raise FileNotFoundError(member)
+    return found
 
 
 class _Tar:
@@ -168,15 +185,14 @@ class _Tar:
         self._file = opener()
         self._lock = threading.Lock()
         self.skipped: list[tuple[str, str]] = []
-        self._members: dict[str, tuple[int, int]] = {}
         try:
-            self._index()
+            self._members = Members(self._index())
         except BaseException:
             self._file.close()
             raise
+        self.skipped += _several(self._members)
 
-    def _index(self) -> None:
-        seen: Counter[str] = Counter()
+    def _index(self) -> Iterator[tuple[str, int, int]]:
         with tarfile.open(fileobj=self._file, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 # tarfile keeps every header it has read; only the two numbers below are needed.
@@ -191,23 +207,20 @@ class _Tar:
                 if reason:
                     self.skipped.append((path, reason))
                 else:
-                    self._members[path] = (member.offset_data, member.size)
-                    seen[path] += 1
-            self.skipped += _several(seen)
+                    yield path, member.offset_data, member.size
             # tarfile takes a damaged header for the end; the true end is a block of zeros, or of the file.
             self._file.seek(tar.offset)
             if any(self._file.read(tarfile.BLOCKSIZE)):
                 raise tarfile.ReadError(f"damaged header at byte {tar.offset}")
 
     def members(self) -> Iterator[tuple[str, int]]:
-        return ((path, size) for path, (_, size) in self._members.items())
+        return iter(self._members)
 
     def size(self, member: str) -> int | None:
-        place = self._members.get(member)
-        return None if place is None else place[1]
+        return _size(self._members, member)
 
     def read(self, member: str) -> bytes:
-        offset, size = self._members[member]
+        offset, size = _place(self._members, member)
         with self._lock:
             self._file.seek(offset)
             data = self._file.read(size)
@@ -216,7 +229,7 @@ class _Tar:
         return data
 
     def open(self, member: str) -> BinaryIO:
-        return cast(BinaryIO, io.BufferedReader(_Slice(self._opener(), *self._members[member])))
+        return cast(BinaryIO, io.BufferedReader(_Slice(self._opener(), *_place(self._members, member))))
 
     def close(self) -> None:
         self._file.close()
@@ -334,9 +347,8 @@ class Archives:
             raise ArchiveError(path, _broken(error)) from error
 
     def _outer(self, path: str, stored: Stored) -> Archive:
-        place = self._storage.local(path)
         if archive_kind(path) == "zip":
-            return _Zip(place or self._storage.open(path))
+            return _Zip(lambda: self._storage.open(path))
         with self._storage.open(path) as file:
             decompress = _decompressor(file.read(6))
         if decompress is None:
@@ -365,7 +377,7 @@ class Archives:
                 else:
                     self._materialise(path, decompress(file), copy, None, size)
         if archive_kind(path) == "zip":
-            return _Zip(copy)
+            return _Zip(lambda: copy.open("rb"))
         return _Tar(lambda: copy.open("rb"))
 
     def _top(self, path: str) -> str:

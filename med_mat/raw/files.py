@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import Protocol
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,42 @@ class Skipped:
     reason: str
 
 
+class Names:
+    """Places of texts in an order, by the text: sixteen bytes for each, whatever its length.
+
+    What is found has the same hash; whether it is the same text is for the caller to see.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        hashes = np.fromiter(map(hash, texts), np.int64)
+        order = np.argsort(hashes, kind="stable")
+        self._places = array("q", order.tobytes())
+        self._hashes = array("q", hashes[order].tobytes())
+
+    def places(self, text: str) -> Iterator[int]:
+        """Yields places, in ascending order, where the text may stand."""
+        wanted = hash(text)
+        number = bisect_left(self._hashes, wanted)
+        while number < len(self._hashes) and self._hashes[number] == wanted:
+            yield self._places[number]
+            number += 1
+
+    def alike(self) -> Iterator[Sequence[int]]:
+        """Yields ascending places of each hash that stands at several."""
+        hashes = np.frombuffer(self._hashes, np.int64)
+        begins = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])) if len(hashes) else hashes
+        ends = np.append(begins[1:], len(hashes))
+        several = ends - begins > 1
+        for begin, end in zip(begins[several].tolist(), ends[several].tolist(), strict=True):
+            yield self._places[begin:end]
+
+
+class _Named(Protocol):
+    """Files by name, whose names can be had by their place."""
+
+    def name(self, place: int) -> str: ...
+
+
 class Lookup:
     """Files by the name that a label file gives them.
 
@@ -88,16 +129,22 @@ class Lookup:
         self._files = files
 
     @cached_property
-    def _folded(self) -> dict[str, RawFile | None]:
-        folded: dict[str, RawFile | None] = {}
-        for name, file in self._files.items():
-            lower = name.casefold()
-            folded[lower] = None if lower in folded else file
-        return folded
+    def _folded(self) -> Names:
+        return Names(name.casefold() for name in self._files)
+
+    @cached_property
+    def _names(self) -> _Named:
+        return self._files if hasattr(self._files, "name") else _Listed(list(self._files))
 
     def _get(self, name: str) -> RawFile | None:
         name = unicodedata.normalize("NFC", name)
-        return self._files.get(name) or self._folded.get(name.casefold())
+        found = self._files.get(name)
+        if found is not None:
+            return found
+        lower = name.casefold()
+        named = (self._names.name(place) for place in self._folded.places(lower))
+        alike = [one for one in named if one.casefold() == lower]
+        return self._files[alike[0]] if len(alike) == 1 else None
 
     def __getitem__(self, name: str) -> RawFile:
         found = self._get(name)
@@ -115,9 +162,18 @@ class Lookup:
     def __len__(self) -> int:
         return len(self._files)
 
-    def values(self) -> list[RawFile]:
+    def values(self) -> Sequence[RawFile]:
         """All files, sorted by key."""
-        return list(self._files.values())
+        files = self._files.values()
+        return files if isinstance(files, Sequence) else list(files)
 
     def __repr__(self) -> str:
         return f"Lookup({len(self)} files)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    names: Sequence[str]
+
+    def name(self, place: int) -> str:
+        return self.names[place]

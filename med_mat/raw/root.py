@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import unicodedata
-from array import array
-from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, Literal
 
+import numpy as np
+import pyarrow as pa
+
 from med_mat.errors import LayoutError
 from med_mat.raw.archives import DAMAGE, MAX_DEPTH, MAX_NESTED, Archive, ArchiveError, Archives
 from med_mat.raw.files import Copy, Lookup, RawFile, Skipped
 from med_mat.raw.layout import what_is_there
+from med_mat.raw.listing import Files, Listing, by_name, canonical_name, has_folder, listing_of, search, stem_of
 from med_mat.raw.names import READABLE, archive_kind, first_volume, foreign_stem, is_junk, unpack_command
 from med_mat.raw.patterns import compile_patterns
 from med_mat.raw.storage import Storage, storage_of
@@ -29,20 +28,7 @@ MAX_READ = 4 << 30
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """All files by path, as columns: a million ``RawFile`` objects would cost a gigabyte."""
-
-    paths: list[str]
-    names: list[str]
-    sizes: array[int]
-    mtimes: array[int]
-    skipped: tuple[Skipped, ...]
-
-    def file(self, index: int, key: str) -> RawFile:
-        path = PurePosixPath(self.paths[index])
-        key_path = path if key is self.paths[index] else PurePosixPath(key)
-        return RawFile(path, key_path, self.sizes[index], self.mtimes[index])
+__all__ = ["MAX_READ", "RawRoot", "canonical_name"]
 
 
 class RawRoot:
@@ -64,7 +50,8 @@ class RawRoot:
         self._storage = storage
         self._cache = cache
         self._archives = Archives(storage, cache)
-        self._copies: dict[PurePosixPath, Copy] = {}
+        # Number of a file in the listing to the start of its key, and number and start of the file that was kept.
+        self._copies: dict[int, tuple[int, int, int]] = {}
 
     @classmethod
     def open(cls, location: str | os.PathLike[str], *, cache: Path | None = None) -> RawRoot:
@@ -108,36 +95,41 @@ class RawRoot:
         self._archives.close()
 
     @cached_property
-    def files(self) -> tuple[RawFile, ...]:
+    def files(self) -> Files:
         """All files but junk, sorted by path; each one's key is its path in Unicode NFC, archives under their stems.
 
         Raises:
             LayoutError: The root holds no file that can be read.
         """
-        listing = self._listing
-        return tuple(listing.file(index, name) for index, name in enumerate(listing.names))
+        number = len(self._listing.paths)
+        return Files(self._listing, np.arange(number), np.zeros(number, np.int64))
 
     @property
     def copies(self) -> Sequence[Copy]:
         """Files that searches have left out so far since another with the same key was kept, by path."""
-        return [self._copies[path] for path in sorted(self._copies)]
+        file = self._listing.file
+        return [
+            Copy(file(kept, kept_start), file(other, start))
+            for other, (start, kept, kept_start) in sorted(self._copies.items())
+        ]
 
     @property
     def skipped(self) -> Sequence[Skipped]:
         """What is in the root and is not read (broken archives, links in archives and the like), by path."""
         return self._listing.skipped
 
-    def glob(self, *patterns: str, optional: bool = False) -> list[RawFile]:
+    def glob(self, *patterns: str, optional: bool = False) -> Files:
         """Files whose path ends in a pattern, sorted by key, one file for each key.
 
         Patterns ignore case. Within a segment ``*``, ``?``, ``[ab]`` and ``[!ab]`` are wildcards; ``**``
         stands for any number of segments, and may not come first; ``{a,b}`` lists alternatives. The key is the
         shortest tail that fits. Of several files with one key, the one with the fewest path parts is kept,
-        then the one with the smallest path; the others are recorded in ``copies``.
+        then the one with the smallest path; the others are recorded in ``copies``. The answer is read like a list; its
+        files are made when they are asked for, so that it takes sixteen bytes for each.
 
         Args:
             patterns: Alternatives.
-            optional: Return an empty list where nothing fits.
+            optional: Return an empty answer where nothing fits.
 
         Raises:
             LayoutError: Nothing fits; the text shows the patterns and what is there.
@@ -146,7 +138,7 @@ class RawRoot:
         found = self._search(patterns)
         if not found and not optional:
             raise self._misfit(patterns, "no file fits")
-        return list(found.values())
+        return found
 
     def find(self, *patterns: str, by: Literal["key", "stem"] = "key") -> Lookup:
         """The files that ``glob`` finds, to be looked up by the name that a label file gives.
@@ -161,13 +153,15 @@ class RawRoot:
         Raises:
             ValueError: A pattern is malformed.
         """
-        found: dict[str, RawFile] = {}
-        for file in self.glob(*patterns, optional=True):
-            name = str(file.key if by == "key" else file.key.with_suffix(""))
-            kept = found.setdefault(name, file)
-            if kept is not file:
-                self._copies[file.path] = Copy(kept, file)
-        return Lookup(found)
+        files = self._search(patterns)
+        named, left_out = by_name(files, str if by == "key" else stem_of)
+        for place, kept in left_out:
+            self._copies[int(files.numbers[place])] = (
+                int(files.starts[place]),
+                int(files.numbers[kept]),
+                int(files.starts[kept]),
+            )
+        return Lookup(named)
 
     def one(self, *patterns: str) -> RawFile:
         """The one file that fits.
@@ -188,7 +182,7 @@ class RawRoot:
             LayoutError: Several files with different keys fit.
             ValueError: A pattern is malformed.
         """
-        found = list(self._search(patterns).values())
+        found = self._search(patterns)
         if len(found) > 1:
             some = ", ".join(str(file.path) for file in found[:5]) + ", …" * (len(found) > 5)
             raise LayoutError(
@@ -257,49 +251,49 @@ class RawRoot:
     def _absent(self, path: str) -> LayoutError:
         return LayoutError(f"{self.location}: no file {path}. Has the download been moved or changed?")
 
-    def _search(self, patterns: Sequence[str]) -> dict[str, RawFile]:
-        listing = self._listing
-        kept: dict[str, int] = {}
-        others: list[tuple[str, int]] = []
-        fullmatch = compile_patterns(patterns).fullmatch
-        for index, name in enumerate(listing.names):
-            match = fullmatch(name)
-            if match is None:
-                continue
-            key = match[1]
-            first = kept.setdefault(key, index)
-            if first != index:
-                # Paths come sorted: of two equally deep ones the first is the smaller.
-                if name.count("/") < listing.names[first].count("/"):
-                    kept[key], index = index, first
-                others.append((key, index))
-        found = {key: listing.file(kept[key], key) for key in sorted(kept, key=_by_parts)}
-        for key, index in others:
-            other = listing.file(index, key)
-            self._copies[other.path] = Copy(found[key], other)
-        return found
+    def _search(self, patterns: Sequence[str]) -> Files:
+        found = search(self._listing, compile_patterns(patterns))
+        self._copies.update(found.others)
+        return found.files
 
     def _misfit(self, patterns: Sequence[str], what: str) -> LayoutError:
         return LayoutError(
             f"{self.location}: {what}. Expected paths that end in {_listed(patterns)}.\n"
-            + what_is_there(self._listing.paths, self._listing.skipped)
+            + what_is_there(self._listing.paths.to_pylist(), self._listing.skipped)
         )
 
     @cached_property
-    def _listing(self) -> _Listing:
-        entries: list[tuple[str, int, int]] = []
+    def _listing(self) -> Listing:
         skipped: dict[str, str] = {}
         foreign: dict[str, list[str]] = {}
+
+        def everything_skipped(paths: pa.Array) -> tuple[Skipped, ...]:
+            for stem, parts in foreign.items():
+                if not has_folder(paths, stem):
+                    volume = first_volume(parts)
+                    others = f" ({len(parts)} parts)" if len(parts) > 1 else ""
+                    skipped[volume] = (
+                        f"this kind of archive is not read in place{others}; unpack it: `{unpack_command(volume)}`"
+                    )
+            return tuple(Skipped(PurePosixPath(path), skipped[path]) for path in sorted(skipped, key=_by_parts))
+
+        listing = listing_of(self._entries(skipped, foreign), everything_skipped)
+        if not len(listing.paths):
+            raise LayoutError(f"{self.location}: expected the official download. {what_is_there([], listing.skipped)}")
+        return listing
+
+    def _entries(self, skipped: dict[str, str], foreign: dict[str, list[str]]) -> Iterator[tuple[str, int, int]]:
+        """Yields path, size and time of every file, in any order; tells what is not read, and of foreign archives."""
         archives: list[tuple[str, int, int]] = []
         nested = 0
 
-        def add(path: str, size: int, mtime: int, depth: int) -> None:
+        def is_file(path: str, mtime: int, depth: int) -> bool:
             nonlocal nested
             stem = foreign_stem(path)
             if stem is not None:
                 foreign.setdefault(stem, []).append(path)
             elif archive_kind(path) is None:
-                entries.append((path, size, mtime))
+                return True
             elif depth >= MAX_DEPTH:
                 skipped[path] = f"archives within archives, more than {MAX_DEPTH} deep; unpack some of them"
             elif depth and nested >= MAX_NESTED:
@@ -307,9 +301,12 @@ class RawRoot:
             else:
                 nested += depth > 0
                 archives.append((path, mtime, depth + 1))
+            return False
 
         for stored in self._storage.walk(skipped.__setitem__):
-            add(stored.path, stored.size, stored.mtime_ns, 0)
+            if is_file(stored.path, stored.mtime_ns, 0):
+                yield stored.path, stored.size, stored.mtime_ns
+        archives.sort()
         while archives:
             path, mtime, depth = archives.pop(0)
             try:
@@ -321,37 +318,8 @@ class RawRoot:
                 continue
             skipped.update((f"{path}/{member}", reason) for member, reason in archive.skipped if not is_junk(member))
             for member, size in archive.members():
-                if not is_junk(member):
-                    add(f"{path}/{member}", size, mtime, depth)
-
-        entries.sort(key=lambda entry: _by_parts(entry[0]))
-        paths = [path for path, _, _ in entries]
-        for stem, parts in foreign.items():
-            below = bisect_left(paths, _by_parts(stem + "/"), key=_by_parts)
-            unpacked = below < len(paths) and paths[below].startswith(stem + "/")
-            if not unpacked:
-                volume = first_volume(parts)
-                others = f" ({len(parts)} parts)" if len(parts) > 1 else ""
-                skipped[volume] = (
-                    f"this kind of archive is not read in place{others}; unpack it: `{unpack_command(volume)}`"
-                )
-        listed = tuple(Skipped(PurePosixPath(path), skipped[path]) for path in sorted(skipped, key=_by_parts))
-        if not paths:
-            raise LayoutError(f"{self.location}: expected the official download. {what_is_there(paths, listed)}")
-        names = [canonical_name(path) for path in paths]
-        sizes = array("q", (size for _, size, _ in entries))
-        mtimes = array("q", (mtime for _, _, mtime in entries))
-        return _Listing(paths, names, sizes, mtimes, listed)
-
-
-# An archive whose folder inside is missing unpacks to a folder of its stem: the two must match the same pattern.
-_ARCHIVE_FOLDER = re.compile(r"\.(zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz)/", re.IGNORECASE)
-
-
-def canonical_name(path: str) -> str:
-    """Returns what patterns see of a path: Unicode NFC, archives under their stems."""
-    name = path if path.isascii() else unicodedata.normalize("NFC", path)
-    return _ARCHIVE_FOLDER.sub("/", name)
+                if not is_junk(member) and is_file(f"{path}/{member}", mtime, depth):
+                    yield f"{path}/{member}", size, mtime
 
 
 # One per process and location: units of work that share a raw root share its opened archives.
@@ -361,7 +329,7 @@ def _reopen(location: str, cache: Path | None) -> RawRoot:
 
 
 def _by_parts(path: str) -> str:
-    # Sorts as PurePosixPath does: a folder X comes before an archive X.zip, so that unpacked files are preferred.
+    # Sorts as PurePosixPath does.
     return path.replace("/", "\0")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -49,10 +50,6 @@ class Storage(Protocol):
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading. Raises ``OSError``."""
-        ...
-
-    def local(self, path: str) -> Path | None:
-        """The file on this machine's own file system; None if it is elsewhere."""
         ...
 
 
@@ -112,33 +109,19 @@ class _Local:
                     skip(folder, "link to a folder that is read under another name")
                     continue
                 seen.add((identity.st_dev, identity.st_ino))
+                content = _Folder()
                 with os.scandir(self._base / folder) as scan:
-                    entries = sorted(scan, key=lambda entry: entry.name)
+                    for entry in scan:
+                        content.add(entry, f"{folder}/{entry.name}" if folder else entry.name, skip)
             except OSError as error:
                 if not folder:
                     raise LayoutError(f"{self.location}: cannot be listed ({error.strerror}).") from error
                 skip(folder, f"folder cannot be listed ({error.strerror}); check its permissions")
                 continue
-            for entry in entries:
-                if is_junk(entry.name):
-                    continue
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                if not is_text(path):
-                    skip(printable(path), "name is not UTF-8; rename it (convmv does so for whole folders)")
-                    continue
-                try:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(path)
-                    elif entry.is_dir():
-                        links.append(path)
-                    elif entry.is_file():
-                        status = entry.stat()
-                        yield Stored(path, status.st_size, status.st_mtime_ns)
-                    else:
-                        skip(path, "link to nothing" if entry.is_symlink() else "not a regular file")
-                except OSError as error:
-                    # It was removed meanwhile, lies in a folder that may be listed but not entered, or links to itself.
-                    skip(path, f"cannot be looked at ({error.strerror}); check the link or the permissions")
+            folders += sorted(content.folders)
+            links += sorted(content.links)
+            for path, size, mtime_ns in zip(content.files, content.sizes, content.mtimes, strict=True):
+                yield Stored(path, size, mtime_ns)
 
     def stat(self, path: str) -> Stored | None:
         place = self._base / path
@@ -152,8 +135,37 @@ class _Local:
             raise FileNotFoundError(path)
         return (self._base / path).open("rb")
 
-    def local(self, path: str) -> Path | None:
-        return self._base / path
+
+class _Folder:
+    """What a folder holds; the operating system's own entries take more memory than all that follows."""
+
+    def __init__(self) -> None:
+        self.folders: list[str] = []
+        self.links: list[str] = []
+        self.files: list[str] = []
+        self.sizes, self.mtimes = array("q"), array("q")
+
+    def add(self, entry: os.DirEntry[str], path: str, skip: Skip) -> None:
+        if is_junk(entry.name):
+            return
+        if not is_text(path):
+            skip(printable(path), "name is not UTF-8; rename it (convmv does so for whole folders)")
+            return
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                self.folders.append(path)
+            elif entry.is_dir():
+                self.links.append(path)
+            elif entry.is_file():
+                status = entry.stat()
+                self.files.append(path)
+                self.sizes.append(status.st_size)
+                self.mtimes.append(status.st_mtime_ns)
+            else:
+                skip(path, "link to nothing" if entry.is_symlink() else "not a regular file")
+        except OSError as error:
+            # It was removed meanwhile, lies in a folder that may be listed but not entered, or links to itself.
+            skip(path, f"cannot be looked at ({error.strerror}); check the link or the permissions")
 
 
 class _Remote:
@@ -202,9 +214,6 @@ class _Remote:
 
     def open(self, path: str) -> BinaryIO:
         return cast(BinaryIO, self._system.open(self._place(path), "rb"))
-
-    def local(self, path: str) -> Path | None:  # noqa: ARG002 - the protocol's signature
-        return None
 
 
 def _stored(path: str, info: dict[str, Any]) -> Stored:

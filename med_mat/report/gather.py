@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from fsspec.implementations.local import LocalFileSystem
 
+from med_mat.audit.collection import one_colour
 from med_mat.audit.compared import near_duplicates
 from med_mat.build import WORK
 from med_mat.card import Card
@@ -161,7 +163,8 @@ def gather(registry: Registry, build: Path, *, published: bool = False, pictures
             found.append(SourceFacts(card, serves, entry, tuple(_labels(card, entry))))
             continue
         table = _read(shards, card.slug)
-        held[card.slug], groups[card.slug] = hashes(table["pixel_hash"]), hashes(table["group"])
+        shown = pc.invert(pc.is_in(table["pixel_hash"], value_set=one_colour(build / WORK, card.slug)))
+        held[card.slug], groups[card.slug] = hashes(table["pixel_hash"].filter(shown)), hashes(table["group"])
         places = choose(_places(table), pictures)
         colours = {label: number for number, label in enumerate(card.clean_labels)}
         samples = read_samples(shards, places, colours, with_pixels=serves == "images")

@@ -9,19 +9,21 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from rich.console import Console
 from textures import COPIES, follow_up, jpeg, png, texture
 from tiny import Row, add_source, make_card, med_mat, registry_of, write_raw
 
 from med_mat.audit.compared import compared_file, near_duplicates
 from med_mat.audit.components import Members, links, settle
-from med_mat.audit.contradictions import Said, disagreement, disputes
+from med_mat.audit.contradictions import Dispute, Said, disagreement, disputes
 from med_mat.audit.html import page
 from med_mat.audit.page import markdown
 from med_mat.audit.report import report
 from med_mat.audit.run import NEAR_DUPLICATE, SAME_FILE, SAME_PIXELS, Audit, audit
 from med_mat.build import WORK, build
 from med_mat.registry import Registry
+from med_mat.report.gather import gather
 from med_mat.splits import Item
 
 GROUPS = {"of": "patient", "namespace": "shared", "how": "the table"}
@@ -97,15 +99,57 @@ def test_what_sources_share_is_counted(found: Audit) -> None:
     (overlap,) = found.overlaps
     assert (overlap.first, overlap.second) == ("first", "second")
     assert (overlap.same_file, overlap.same_pixels, overlap.near, overlap.groups) == (1, 1, 6, 1)
-    assert found.undeclared == (overlap,)
+    assert (overlap.declared, overlap.relation) == (True, "one namespace of groups, shared")
+    assert found.undeclared == ()
+
+
+def declaring(loaders: Path, **lineages: dict[str, list[str]]) -> Registry:
+    """The same sources under cards that say something else of each other."""
+    for slug in ("first", "second"):
+        add_source(
+            loaders,
+            slug,
+            official_splits="kept",
+            groups={"of": "patient", "how": "the table"},
+            lineage=lineages.get(slug, {}),
+        )
+    return registry_of(loaders)
 
 
 def test_what_a_card_declares_is_known(folder: Path, tmp_path: Path) -> None:
-    loaders = tmp_path / "loaders"
-    for slug, lineage in (("first", {"contains": ["second"]}), ("second", {})):
-        add_source(loaders, slug, official_splits="kept", groups=GROUPS, lineage=lineage)
-    (overlap,) = audit(folder / "out", registry_of(loaders)).overlaps
+    (overlap,) = audit(folder / "out", declaring(tmp_path, first={"contains": ["second"]})).overlaps
     assert overlap.declared
+    assert overlap.relation == "first holds pictures of second"
+
+
+def test_what_no_card_declares_is_named(folder: Path, tmp_path: Path) -> None:
+    found = audit(folder / "out", declaring(tmp_path))
+    assert found.undeclared == found.overlaps
+    assert len(found.overlaps) == 1
+    assert found.unseen == ()
+    assert "No card says so (lineage): first and second." in _told(found)
+    assert "<td class=harm>nothing</td>" in page(found, declaring(tmp_path))
+
+
+def test_what_is_declared_and_not_there_is_named(tmp_path: Path) -> None:
+    for number, slug in enumerate(("first", "second")):
+        rows = [Row(f"{picture}.png", "cyst") for picture in range(3)]
+        pictures = {row.file: png(texture(100 * number + place)) for place, row in enumerate(rows)}
+        write_raw(tmp_path / "raw" / slug, rows, pictures=pictures)
+    registry = declaring(tmp_path / "loaders", second={"drawn_from": ["first"]})
+    build_it(tmp_path, registry)
+    found = audit(tmp_path / "out", registry)
+    (overlap,) = found.unseen
+    assert (overlap.first, overlap.second, overlap.relation) == ("first", "second", "second was drawn from first")
+    assert found.as_dict()["unseen"] == [["first", "second"]]
+    assert "Cards say so, and nothing was found here: first and second." in _told(found)
+    assert "first and second: second was drawn from first" in page(found, registry)
+
+
+def _told(found: Audit) -> str:
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(report(found))
+    return " ".join(console.export_text().split())
 
 
 def test_near_duplicates_leak_from_a_plan_that_does_not_know_them(found: Audit) -> None:
@@ -201,12 +245,10 @@ def test_the_command_says_what_it_found(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_terminal_says_what_was_found(found: Audit) -> None:
-    console = Console(width=140, record=True, file=io.StringIO())
-    console.print(report(found))
-    text = console.export_text()
+    text = _told(found)
     assert "other answer.png" in text
-    assert "No card says so (lineage): first and second." in text
-    assert "6 of these stand in several splits, 1 have answers" in " ".join(text.split())
+    assert "6 of these stand in several splits, 1 have answers" in text
+    assert "one namespace of groups, shared" in text
 
 
 def test_a_folder_that_is_no_build_is_named(tmp_path: Path) -> None:
@@ -268,12 +310,13 @@ def test_rows_of_both_sources_are_disputed() -> None:
     found = disputes(said, cards, links([("q", "r"), ("r", "s")]))
     # The last three agree among themselves, and one of them is like a picture that another source calls normal.
     assert found == {
-        "first/1": "kidney cyst against kidney stone",
-        "second/1": "kidney cyst against kidney stone",
-        "first/2": "kidney cyst against normal kidney",
-        "second/2": "kidney cyst against normal kidney",
-        "first/3": "normal kidney against kidney cyst",
+        "first/1": Dispute("second/1", "kidney cyst against kidney stone"),
+        "second/1": Dispute("first/1", "kidney stone against kidney cyst"),
+        "first/2": Dispute("second/2", "kidney cyst against normal kidney"),
+        "second/2": Dispute("first/2", "normal kidney against kidney cyst"),
+        "first/3": Dispute("second/2", "kidney cyst against normal kidney"),
     }
+    assert disputes(said[::-1], cards, links([("q", "r"), ("r", "s")])) == found
 
 
 def test_the_page_of_overlaps_is_current() -> None:
@@ -281,3 +324,32 @@ def test_the_page_of_overlaps_is_current() -> None:
     assert written == markdown(), (
         "docs/overlaps.md is stale; write it anew with: python -m med_mat.audit.page docs/overlaps.md"
     )
+
+
+@pytest.fixture(scope="module")
+def dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sources that share a picture of one colour, and one that is nearly so."""
+    folder = tmp_path_factory.mktemp("dark")
+    black = Image.new("L", (80, 60))
+    dim = black.copy()
+    dim.paste(3, (10, 10, 14, 13))
+    for number, slug in enumerate(("first", "second")):
+        pictures = {"black.png": png(black), "dim.png": png(dim), "own.png": png(texture(50 + number))}
+        write_raw(folder / "raw" / slug, [Row(name, "cyst") for name in pictures], pictures=pictures)
+    build_it(folder, declaring(folder / "loaders"))
+    return folder
+
+
+def test_a_picture_of_one_colour_is_no_overlap(dark: Path) -> None:
+    found = audit(dark / "out", registry_of(dark / "loaders"))
+    assert [{member.key for member in family.members} for family in found.families] == [{"dim.png"}]
+    (overlap,) = found.overlaps
+    assert (overlap.same_file, overlap.same_pixels, overlap.near) == (1, 0, 0)
+
+
+def test_the_report_of_a_build_counts_it_as_the_audit_does(dark: Path) -> None:
+    facts = gather(registry_of(dark / "loaders"), dark / "out")
+    assert {source.card.slug: [(one.other, one.pictures) for one in source.overlaps] for source in facts.sources} == {
+        "first": [("second", 1)],
+        "second": [("first", 1)],
+    }

@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from med_mat.audit.components import Members, links, settle
+from med_mat.audit.components import WITHDRAWN, Members, links, settle
 from med_mat.sample import Split
 from med_mat.splits import ACROSS_SPLITS, IN_OFFICIAL_TEST, Item
 
@@ -116,6 +116,27 @@ def test_published_rows_stay_whatever_is_added_where(
         published = found
 
 
+@settings(max_examples=300)
+@given(worlds())
+def test_once_published_nothing_changes(world: tuple[list[Members], list[tuple[str, str]]]) -> None:
+    sources, near = world
+    before = settle(sources, links(near))
+    published = {name: split for assignment in before for name, split in assignment.splits.items()}
+    assert settle(sources, links(near), published) == before
+
+
+def test_what_an_official_split_left_out_does_not_come_back_on_the_other_side() -> None:
+    leak = [
+        item("a/1", "p", official="test"),
+        item("a/2", "p", "own:1", official="train"),
+        item("a/3", "q", "own:1", official="train"),
+    ]
+    source = Members(leak, official=True)
+    (first,) = settle([source], {})
+    assert first.splits == {"a/1": "test"}
+    assert settle([source], {}, first.splits) == [first]
+
+
 def test_the_later_source_follows() -> None:
     first = Members([item("a/1", "p", official="test")], official=True)
     second = Members([item("b/1", "q", official="train")], official=True)
@@ -144,7 +165,7 @@ def test_published_rows_that_turn_out_to_overlap_lose_the_training_side() -> Non
     source = Members([item("a/1", "p", official="train"), item("a/2", "q", official="test")], official=True)
     (found,) = settle([source], links([("p", "q")]), {"a/1": "train", "a/2": "test"})
     assert found.splits == {"a/2": "test"}
-    assert found.dropped == {"a/1": IN_OFFICIAL_TEST}
+    assert found.dropped == {"a/1": WITHDRAWN}
 
 
 def test_published_rows_of_two_sources_that_turn_out_to_overlap_lose_the_later() -> None:
@@ -152,7 +173,7 @@ def test_published_rows_of_two_sources_that_turn_out_to_overlap_lose_the_later()
     second = Members([item("b/1", "q")], official=False)
     one, other = settle([first, second], links([("p", "q")]), {"a/1": "train", "b/1": "test"})
     assert one.splits == {"a/1": "train"}
-    assert (other.splits, other.dropped) == ({}, {"b/1": ACROSS_SPLITS})
+    assert (other.splits, other.dropped) == ({}, {"b/1": WITHDRAWN})
 
 
 def test_links_stand_on_both_sides() -> None:

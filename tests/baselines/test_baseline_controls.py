@@ -3,8 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from med_mat.baselines.controls import (
     FileFacts,
@@ -12,7 +10,6 @@ from med_mat.baselines.controls import (
     class_prior,
     file_facts,
     nearest_neighbour,
-    neighbour_distance,
     right,
     thumbnails,
 )
@@ -122,24 +119,10 @@ def test_the_nearest_picture_with_an_offered_label_answers() -> None:
     assert chosen[2] == 0  # the cyst is nearer, and not offered
 
 
-@given(st.data())
-def test_distances_are_those_of_plain_arithmetic(data: st.DataObject) -> None:
-    def pictures(least: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-        line = st.lists(st.integers(0, 255), min_size=3, max_size=3)
-        return np.array(data.draw(st.lists(line, min_size=least, max_size=6)), np.uint8)
-
-    train, test = pictures(1), pictures(1)
-    expected = [
-        min(np.sqrt(np.mean((one.astype(float) - other) ** 2)) / 255 for other in train.astype(float)) for one in test
-    ]
-    assert neighbour_distance(train, test) == pytest.approx(expected, abs=1e-12)
-
-
 def test_pictures_beyond_one_block_are_looked_at() -> None:
     train = np.zeros((5000, 3), np.uint8)
     train[4999] = 200
     test = np.full((300, 3), 200, np.uint8)
-    assert neighbour_distance(train, test).tolist() == [0.0] * 300
     asked, learnt = questions(["stone"] * 300), questions(["cyst"] * 4999 + ["stone"])
     assert all(right(asked, nearest_neighbour(learnt, asked, train, test)))
     # A nearer picture of another subset is not asked.
@@ -152,13 +135,11 @@ def test_pictures_beyond_one_block_are_looked_at() -> None:
 def test_a_build_is_nearest_to_itself(train_questions: Questions, data: Data) -> None:
     pixels = thumbnails(train_questions)
     assert pixels.shape == (len(train_questions), 1024)
-    assert neighbour_distance(pixels, pixels).tolist() == [0.0] * len(pixels)
     assert all(right(train_questions, nearest_neighbour(train_questions, train_questions, pixels, pixels)))
     picture = train_questions.table["picture"][3].as_py()
     grey = np.asarray(open_picture(data, picture).convert("L"), float)
     assert abs(pixels[3].mean() - grey.mean()) < 1
     test = load_questions(data, ["single"], "test")
-    assert neighbour_distance(pixels, thumbnails(test)).min() > 0
     with pytest.raises(BaselineError, match="has no picture"):
         thumbnails(without_pictures(test))
 
@@ -167,5 +148,3 @@ def test_questions_without_options_are_an_error() -> None:
     boxes = Questions(pa.Table.from_pylist([{"id": "x#0", "options": []}], schema=QUESTION), Data("nowhere"))
     with pytest.raises(BaselineError, match="x#0 has no options"):
         class_prior(questions(["cyst"]), boxes)
-    with pytest.raises(BaselineError, match="no training pictures"):
-        neighbour_distance(np.empty((0, 4), np.uint8), np.empty((1, 4), np.uint8))

@@ -11,33 +11,30 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from accounting import unaccounted
-from source_fixture import SLUGS, load_fixture
+from source_fixture import SLUGS
 from tiny import noise_bytes
 from world import LOADER, World, good, odd, world
 
-from med_mat.build import build
+from med_mat.build import BuildResult
 from med_mat.registry import Registry
-from med_mat.trees import write_tree
 
 RAW = Path(os.environ["MED_MAT_RAW"]) if "MED_MAT_RAW" in os.environ else None
 
 
-def test_all_fixtures_of_sources(sources: Registry, tmp_path: Path) -> None:
-    there = Registry({slug: source for slug, source in sources.sources.items() if slug in SLUGS})
-    for slug in there.sources:
-        write_tree(load_fixture(slug).contents(), tmp_path / "raw" / slug, there[slug].card)
-    build(there, tmp_path / "raw", tmp_path / "out", salt=b"test", cache=tmp_path / "cache")
-    assert unaccounted(tmp_path / "out", tmp_path / "raw") == []
+def test_all_fixtures_of_sources(whole_build: BuildResult, raw_trees: Path) -> None:
+    assert {source.slug for source in whole_build.sources} == set(SLUGS)
+    assert unaccounted(Path(whole_build.out), raw_trees) == []
 
 
 if RAW is not None:
 
     @pytest.mark.slow
-    def test_all_real_samples(sources: Registry, tmp_path: Path) -> None:
+    def test_all_real_samples(real_build: BuildResult, sources: Registry) -> None:
+        assert RAW is not None
         slugs = [source.slug for source in sources if (RAW / source.slug).is_dir()]
-        result = build(sources, RAW, tmp_path / "out", slugs=slugs, salt=b"test", cache=tmp_path / "cache")
-        assert [source.failure for source in result.sources if source.failure] == []
-        assert unaccounted(tmp_path / "out", RAW) == []
+        assert [source.slug for source in real_build.sources] == slugs
+        assert [source.failure for source in real_build.sources if source.failure] == []
+        assert unaccounted(Path(real_build.out), RAW) == []
 
 
 # Loaders that lose something

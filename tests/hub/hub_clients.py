@@ -61,6 +61,8 @@ class Clients:
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            # A reader without torch: datasets would import it for each stream, which takes longer than the test.
+            "USE_TORCH": "0",
             "COLUMNS": "200",
             "HF_HUB_OFFLINE": "0",
             "HF_DATASETS_OFFLINE": "0",
@@ -108,11 +110,25 @@ class Clients:
         os.kill(self.pid, signal.SIGKILL)
 
 
-def _serve() -> None:
-    import datasets
+def _warm() -> None:
+    """Does once what every call would do first: imports, templates and plugins that are loaded when they are used."""
+    import yaml
+    from tiny import make_card
+
+    from med_mat.hub.state import manifest_of, pages_of
 
     for name in PRELOADED:
         importlib.import_module(name)
+    entry = {"redistribution": "images", "serves": "images", "splits": {"train": 1}, "shards": {}, "rows": 1}
+    pages_of([make_card()], manifest_of("0", "1.0.0", {"tiny": entry}, {}, ()), "org/warm", "")
+    # The same values from PyYAML's parser in C: the READMEs are long, and each load parses one.
+    yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[misc] # a class in the place of one with the same methods
+
+
+def _serve() -> None:
+    import datasets
+
+    _warm()
     datasets.disable_progress_bars()
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

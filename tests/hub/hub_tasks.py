@@ -88,6 +88,12 @@ def read_configs(repo: str, configs: Sequence[str], *, streaming: bool = False) 
     return found
 
 
+def read_ids(repo: str, config: str, *, streaming: bool = False) -> dict[str, list[str]]:
+    """Loads a config; gives the ids of each split."""
+    parts = datasets.load_dataset(repo, config, streaming=streaming)
+    return {split: [row["id"] for row in part.select_columns(["id"])] for split, part in parts.items()}
+
+
 def config_names(repo: str) -> list[str]:
     return datasets.get_dataset_config_names(repo)
 

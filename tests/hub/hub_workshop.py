@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
-from tiny import Row, add_source, plain_rows, registry_of, write_raw
+from tiny import Row, add_source, noise_bytes, plain_rows, registry_of, write_raw
 
-from med_mat.build import build
+from med_mat.build import BuildResult, build
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,16 @@ class Workshop:
         drawn = [Row(f"{slug} {row.file}", row.labels) for row in plain_rows(rows)]
         write_raw(self.folder / "raw" / slug, drawn)
 
+    def drawn(self, slug: str, rows: Sequence[Row], shown: Mapping[str, str], **fields: object) -> None:
+        """Draws a source whose files show what they are told to; equal words give equal pixels."""
+        add_source(self.loaders, slug, **fields)
+        pictures = {row.file: noise_bytes(shown.get(row.file, f"{slug} {row.file}"), row.file) for row in rows}
+        write_raw(self.folder / "raw" / slug, rows, pictures=pictures)
+
+    def admit(self, *slugs: str) -> None:
+        """Admits sources in an order of its own."""
+        (self.loaders / "LEDGER").write_text("\n".join(slugs) + "\n", encoding="utf-8")
+
     def pictures(self, slug: str) -> list[bytes]:
         """The bytes of a source's pictures as the build has them."""
         found = []
@@ -40,6 +52,12 @@ class Workshop:
         return found
 
     def build(self, *slugs: str, shard_bytes: int = 1 << 30) -> Path:
-        result = build(registry_of(self.loaders), self.folder / "raw", self.out, slugs=slugs, shard_bytes=shard_bytes)
-        assert not any(source.failure for source in result.sources)
+        build_into(self.loaders, self.folder / "raw", self.out, slugs=slugs, shard_bytes=shard_bytes)
         return self.out
+
+
+def build_into(loaders: Path, raw: Path, out: Path, **options: Any) -> BuildResult:
+    """Builds sources, none of which may fail."""
+    result = build(registry_of(loaders), raw, out, **options)
+    assert not any(source.failure for source in result.sources)
+    return result

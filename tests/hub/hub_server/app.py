@@ -58,12 +58,14 @@ class HubServer:
         faults: What goes wrong; the first that strikes a request decides.
         page: Entries of one page of a tree listing.
         part: Objects above this size are uploaded in parts of it.
+        sent: Bytes of large files that were sent so far.
     """
 
     def __init__(self, folder: Path, page: int = 1000, part: int = 1 << 30) -> None:
         self.folder, self.page, self.part = folder, page, part
         self.repos: dict[str, Repo] = {}
         self.log: list[Request] = []
+        self.sent = 0
         self.faults: list[Fault] = []
         self.lock = threading.RLock()
         self._http = _Http(("127.0.0.1", 0), _handler(self))

@@ -147,7 +147,11 @@ def _resolve(call: Call, name: str, rev: str, path: str) -> Answer:
 @_route("GET HEAD", "/objects/{repo}/(?P<sha256>[0-9a-f]{64})")
 def _object(call: Call, name: str, sha256: str) -> Answer:
     # As on the Hub, the address itself is the right to read: it was handed out by who may.
-    return _content(call, call.hub.repos[name].lfs_path(sha256).read_bytes(), [("ETag", f'"{sha256}"')])
+    answer = _content(call, call.hub.repos[name].lfs_path(sha256).read_bytes(), [("ETag", f'"{sha256}"')])
+    if call.method == "GET":
+        with call.hub.lock:
+            call.hub.sent += len(answer.body)
+    return answer
 
 
 def _content(call: Call, data: bytes, headers: list[tuple[str, str]]) -> Answer:
