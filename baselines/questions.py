@@ -32,7 +32,8 @@ BLANK = "blank"
 
 _BLANK_SIZE = (336, 336)
 _PIXELS = ("image", "mask")
-_OPENED_DATASETS = 512  # every config and split: files are mapped, and opening one again for each picture takes longer
+# As many as a recipe draws from: to open one again for each picture takes longer than to read it.
+_OPENED_DATASETS = 128
 _KEPT = (
     "source",
     "subset",

@@ -14,7 +14,6 @@ from med_mat.hashing import rank
 
 DRAWS = 2000
 _LEVEL = 0.95
-_AT_ONCE = 2_000_000  # cells of a block of draws: 16 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +127,12 @@ def paired_bootstrap(
     _, place = _codes(groups)
     gained = np.bincount(place, np.subtract(second, first, dtype=np.float64))
     size = np.bincount(place).astype(np.float64)
-    number = len(size)
+    # Groups that gained as much over as many questions are interchangeable, so a draw only counts how many of each kind.
+    kinds, counts = np.unique(np.stack([gained, size], axis=1), axis=0, return_counts=True)
     source = generator("paired", name)
-    differences = []
-    block = max(1, min(DRAWS, _AT_ONCE // number))
-    for start in range(0, DRAWS, block):
-        times = source.multinomial(number, np.full(number, 1 / number), min(block, DRAWS - start))
-        differences.append((times @ gained) / (times @ size))
-    return Interval(float(gained.sum() / size.sum()), *_middle(np.concatenate(differences), level))
+    times = source.multinomial(len(size), counts / len(size), DRAWS)
+    differences = (times @ kinds[:, 0]) / (times @ kinds[:, 1])
+    return Interval(float(gained.sum() / size.sum()), *_middle(differences, level))
 
 
 def mcnemar_p_value(first: Sequence[bool], second: Sequence[bool]) -> float:

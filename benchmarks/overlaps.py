@@ -225,7 +225,8 @@ def look_alikes(
     How well two look alike depends on where they are laid over each other, so each pair is tried in the ways in which
     its windows are nearest, and the best counts.
     """
-    windows = list(product(range(len(WINDOWS)), repeat=2))
+    # Of two windows that a search compares, one is the whole picture or the picture without its margins.
+    windows = [pair for pair in product(range(len(WINDOWS)), repeat=2) if min(pair) < 2]
     scores: dict[tuple[int, int], float] = {}
     for numbers in by_source.values():
         for number in numbers:

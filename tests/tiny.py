@@ -178,33 +178,33 @@ def golden(name: str, value: object) -> tuple[object, object]:
     return json.loads(text), json.loads(path.read_text(encoding="utf-8"))
 
 
-# What warm commands run in; what a test changes in it goes to a process of its own.
-_ENVIRONMENT = dict(os.environ)
+# Names, by how they begin, that libraries look up when they are imported; the process with the imports done would not
+# see them changed.
+_READ_AT_IMPORT = ("HF_", "HOME", "HUGGING", "PYTHON", "XDG_")
+
+
+def _read_at_import() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(_READ_AT_IMPORT)}
+
+
+_IMPORTED_UNDER = _read_at_import()
 
 
 @cache
 def _warm() -> subprocess.Popen[str]:
     script = Path(__file__).with_name("warm_command.py")
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-P", script], env=_ENVIRONMENT, **pipes)
-
-
-def _changed_environment() -> bool:
-    return any(
-        os.environ.get(name) != _ENVIRONMENT.get(name)
-        for name in {*os.environ, *_ENVIRONMENT}
-        if not name.startswith(("PYTEST_", "GDCM_", "KMP_"))  # what pytest, gdcm and torch put there themselves
-    )
+    return subprocess.Popen([sys.executable, "-P", script], **pipes)
 
 
 def med_mat(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Runs the command as a process of its own.
 
-    The process is forked from one that has done the imports, or is the installed command where a test changes the
-    environment or gives ``options`` beyond the folder to run in.
+    The process is forked from one that has done the imports. It is the installed command where that would make a
+    difference: where a test gives ``options`` beyond the folder to run in, or changes what imports depend on.
     """
     command = [str(argument) for argument in arguments]
-    if options.keys() - {"cwd"} or _changed_environment():
+    if options.keys() - {"cwd"} or _read_at_import() != _IMPORTED_UNDER:
         return installed(*command, **options)
     with tempfile.TemporaryDirectory() as streams:
         out, err = Path(streams, "out"), Path(streams, "err")
@@ -212,9 +212,9 @@ def med_mat(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
         err.touch()
         request = {
             "arguments": command,
+            "environment": dict(os.environ),
             "folder": str(options.get("cwd", Path.cwd())),
-            "out": str(out),
-            "err": str(err),
+            "streams": streams,
         }
         server = _warm()
         assert server.stdin is not None

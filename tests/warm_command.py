@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 # What most commands import. What a command must not import is tested on processes that do not come from here.
@@ -27,10 +28,12 @@ def _next_command() -> dict[str, Any] | None:
     return None
 
 
-def _run(arguments: list[str], folder: str, out: str, err: str) -> None:
+def _run(arguments: list[str], environment: dict[str, str], folder: str, streams: str) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
     os.chdir(folder)
-    for number, (path, mode) in enumerate(((os.devnull, os.O_RDONLY), (out, os.O_WRONLY), (err, os.O_WRONLY))):
-        opened = os.open(path, mode)
+    for number, name in enumerate((os.devnull, "out", "err")):
+        opened = os.open(Path(streams, name), os.O_RDWR | os.O_APPEND)
         os.dup2(opened, number)
         os.close(opened)
     sys.argv = ["med-mat", *arguments]

@@ -99,9 +99,9 @@ def balanced(asked: Sequence[Asked], most: int = BALANCED) -> list[Asked]:
 
     Sources ask about different labels, so a frequent label of one says nothing of another's: each source is balanced
     by itself, and so is each split, since models are trained on one and asked on another. Answers that are too rare
-    are left out, and with them the questions that offer them, so that no option of the sample is never right; how
-    rare, is chosen such that most questions stay. Yes and no are balanced over all labels of a source. Boxes are all
-    different, and are not balanced: the sample is a part by hash.
+    are left out, and with them the questions that offer them; how rare, is chosen such that most questions stay. Yes
+    and no are balanced over all labels of a source. Boxes are all different, and are not balanced: the sample is a part
+    by hash.
 
     Args:
         asked: Questions of one subset and kind.
@@ -113,7 +113,10 @@ def balanced(asked: Sequence[Asked], most: int = BALANCED) -> list[Asked]:
     by_source: dict[tuple[str, str], list[Asked]] = defaultdict(list)
     for one in ordered:
         by_source[one.source, one.split].append(one)
-    kept = [_frequent(mine) for mine in by_source.values()]
+    answered: dict[str, set[str]] = defaultdict(set)
+    for one in ordered:
+        answered[one.source].add(one.answer)
+    kept = [_frequent(mine, answered[source]) for (source, _), mine in by_source.items()]
     answers = sum(len({one.answer for one in mine}) for mine in kept)
     sample: list[Asked] = []
     for mine in kept:
@@ -126,8 +129,11 @@ def balanced(asked: Sequence[Asked], most: int = BALANCED) -> list[Asked]:
     return sorted(sample, key=lambda one: rank("balance", one.id, one.question))
 
 
-def _frequent(asked: Sequence[Asked]) -> list[Asked]:
-    """The questions that offer only answers frequent enough, for the threshold that leaves the largest sample."""
+def _frequent(asked: Sequence[Asked], answered: set[str]) -> list[Asked]:
+    """The questions that offer only answers frequent enough, for the threshold that leaves the largest sample.
+
+    An option that is right of no picture of the source stays: that it is never right is what may tell.
+    """
     kinds = Counter((frozenset(one.options), one.answer) for one in asked)
     counts = sorted(set(_answers(kinds).values()))
     tried = counts[:: max(1, len(counts) // _THRESHOLDS)]
@@ -137,7 +143,7 @@ def _frequent(asked: Sequence[Asked]) -> list[Asked]:
         while left:
             number = _answers(left)
             kept = {answer for answer, count in number.items() if count >= least}
-            closed = {kind: count for kind, count in left.items() if kind[0] <= kept}
+            closed = {kind: count for kind, count in left.items() if kind[0] & answered <= kept}
             if len(closed) == len(left):
                 break
             left = closed
@@ -145,7 +151,7 @@ def _frequent(asked: Sequence[Asked]) -> list[Asked]:
         size = min(number.values(), default=0) * len(number)
         if size > best[0]:
             best = (size, set(number))
-    return [one for one in asked if best[1].issuperset(one.options)]
+    return [one for one in asked if best[1].issuperset(answered.intersection(one.options))]
 
 
 def _answers(kinds: dict[tuple[frozenset[str], str], int]) -> Counter[str]:

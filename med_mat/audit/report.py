@@ -54,19 +54,18 @@ def _pairs(overlaps: Iterable[Overlap]) -> str:
 def _overlaps(found: Audit) -> Table:
     table = Table(title="What sources share", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("first", "second"):
-        table.add_column(name, overflow="fold", min_width=14)
+        table.add_column(name, overflow="fold")
     for name in ("file", "pixels", "near", "groups", "across"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("cards say", overflow="fold")
+    table.add_column("said", no_wrap=True)
     for one in found.overlaps:
-        if one in found.unseen:
-            continue
-        counts = (one.same_file, one.same_pixels, one.near, one.groups, one.across_splits)
-        said = Text(one.relation) if one.declared else Text("nothing", style="red")
-        table.add_row(one.first, one.second, *map(str, counts), said)
+        if one not in found.unseen:
+            counts = (one.same_file, one.same_pixels, one.near, one.groups, one.across_splits)
+            said = Text("yes") if one.declared else Text("no", style="red")
+            table.add_row(one.first, one.second, *map(str, counts), said)
     table.caption = (
-        "Pictures of the first that stand in the second: as the same file, with the same pixels, as a near duplicate; "
-        "groups of both; rows of the second in another split."
+        "Pictures of the first that the second holds too: as the same file, with the same pixels, as near duplicates; "
+        "groups of both; rows of the second in another split; whether cards say so (--json and --html tell what)."
     )
     return table
 

@@ -66,7 +66,7 @@ class SetOffers:
 
 def could_hold(labels: Sequence[str], space: LabelSpace) -> set[str]:
     """Returns the labels that are or could be true of a picture with these labels."""
-    return {one for label in labels for one in (label, *space.related[label])}
+    return {one for label in labels for one in (label, *space.related.get(label, ()))}
 
 
 def set_offers(counts: Mapping[LabelSet, int], space: LabelSpace) -> SetOffers:

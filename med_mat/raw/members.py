@@ -140,16 +140,20 @@ def _directory(file: BinaryIO) -> tuple[int, int, int]:
         raise zipfile.BadZipFile("File is not a zip file")
     _, _, _, _, _, size, offset, _ = _END.unpack_from(tail, last)
     end = begin + last
-    wide = end - _END_64.size - _LOCATOR.size
-    if wide >= 0:
-        file.seek(wide)
-        both = file.read(_END_64.size + _LOCATOR.size)
-        magic, disk, _, disks = _LOCATOR.unpack_from(both, _END_64.size)
+    locator = end - _LOCATOR.size
+    if locator >= 0:
+        file.seek(locator)
+        magic, disk, _, disks = _LOCATOR.unpack(file.read(_LOCATOR.size))
         if magic == b"PK\6\7":
             if disk or disks > 1:
                 raise zipfile.BadZipFile("zipfiles that span multiple disks are not supported")
-            if both.startswith(b"PK\6\6"):
-                *_, size, offset = _END_64.unpack_from(both)
+            wide = locator - _END_64.size
+            if wide < 0:
+                raise zipfile.BadZipFile("File is not a zip file")
+            file.seek(wide)
+            record = file.read(_END_64.size)
+            if record.startswith(b"PK\6\6"):
+                *_, size, offset = _END_64.unpack(record)
                 end = wide
     if end < size:
         raise zipfile.BadZipFile("Bad offset for central directory")

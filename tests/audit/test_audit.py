@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from textures import COPIES, follow_up, jpeg, png, texture
 from tiny import Row, add_source, make_card, med_mat, registry_of, write_raw
 
+from med_mat.audit.bands import bands
 from med_mat.audit.compared import compared_file, near_duplicates
 from med_mat.audit.components import Members, links, settle
 from med_mat.audit.contradictions import Dispute, Said, disagreement, disputes
@@ -242,13 +244,35 @@ def test_the_command_says_what_it_found(folder: Path, tmp_path: Path) -> None:
     assert "<img " in (tmp_path / "page.html").read_text(encoding="utf-8")
     as_json = json.loads(told.stdout)
     assert (as_json["leaks"], as_json["contradictions"]) == (6, 1)
+    # No bars where nobody watches them move.
+    assert told.stderr == ""
+
+
+def test_an_audit_tells_how_far_it_is(folder: Path, tmp_path: Path) -> None:
+    class Watch:
+        def __init__(self) -> None:
+            self.stages: dict[str, list[int]] = {}
+
+        def start(self, stage: str, total: int) -> None:
+            self.stages[stage] = [0, total]
+            self.now = self.stages[stage]
+
+        def advance(self, number: int) -> None:
+            self.now[0] += number
+
+    shutil.copytree(folder / "out", tmp_path / "out")
+    compared_file(tmp_path / "out" / WORK).unlink(missing_ok=True)
+    watch = Watch()
+    found = audit(tmp_path / "out", registry_of(folder / "loaders"), progress=watch)
+    assert watch.stages == {"search": [len(bands())] * 2, "compare": [len(found.pairs)] * 2}
+    assert found.pairs
 
 
 def test_the_terminal_says_what_was_found(found: Audit) -> None:
     text = _told(found)
     assert "other answer.png" in text
     assert "6 of these stand in several splits, 1 have answers" in text
-    assert "one namespace of groups, shared" in text
+    assert re.search(r"first second 1 1 6 1 \d+ yes", text)
 
 
 def test_a_folder_that_is_no_build_is_named(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from textures import COPIES, follow_up, texture
+from PIL import Image, ImageDraw
+from textures import COPIES, follow_up, jpeg, texture
 from tiny import noise
 
-from med_mat.audit.bands import MOST_IN_BUCKET, ORIENTATIONS, bands, buckets, distances, keys, transposed
+from med_mat.audit.bands import MOST_IN_BUCKET, ORIENTATIONS, bands, buckets, distances, keys, transposed, upright
 from med_mat.audit.confirm import _ORIENT, compare, small
 from med_mat.audit.near import connect, search
 from med_mat.images import fingerprints
@@ -164,3 +164,49 @@ def test_the_part_that_was_cut_out_is_found() -> None:
     assert agreement.same
     assert agreement.first_part == pytest.approx((20 / 400, 12 / 300, 384 / 400, 282 / 300), abs=0.012)
     assert agreement.second_part == pytest.approx((0, 0, 1, 1), abs=0.012)
+
+
+def test_one_place_that_differs_tells_two_slices_of_one_body() -> None:
+    for seed in SEEDS:
+        body = texture(seed, 300, 260)
+        other = body.copy()
+        other.paste(texture(seed + 500, 90, 80), (110, 90))
+        assert compare(small(body), small(jpeg(body))).same
+        assert not compare(small(body), small(other)).same
+
+
+def test_a_thin_frame_does_not_tell_copies_apart() -> None:
+    for seed in SEEDS:
+        # Faint skin all around: what a frame shows there is more than what the picture does.
+        image = Image.composite(texture(seed, 300, 260), Image.new("L", (300, 260), 200), _spot(300, 260))
+        framed = image.copy()
+        ImageDraw.Draw(framed).rectangle((0, 0, 299, 259), outline=0)
+        assert compare(small(image), small(framed)).same
+
+
+def _spot(width: int, height: int) -> Image.Image:
+    spot = Image.new("L", (width, height), 0)
+    ImageDraw.Draw(spot).ellipse((50, 40, width - 50, height - 40), fill=255)
+    return spot
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1))
+def test_copies_in_any_orientation_are_brought_into_one(seed: int) -> None:
+    bits = np.random.default_rng(seed).integers(0, 2, (16, 16), np.uint8)
+    bits[0, 0] = 0
+    odd = np.arange(16) % 2
+    copies = [
+        one ^ (across * odd[None, :] ^ down * odd[:, None]).astype(np.uint8)
+        for one in (bits, bits.T)
+        for across in (0, 1)
+        for down in (0, 1)
+    ]
+    packed = np.packbits(np.stack(copies).reshape(8, 256), axis=1, bitorder="little")
+    for band in bands():
+        key, is_turned = keys(packed, band)
+        brought = np.where(is_turned[:, None], transposed(packed), packed)
+        upright_words = upright(np.ascontiguousarray(brought), band)
+        assert len(set(key.tolist())) == 1
+        if is_turned.sum() == 4:
+            assert (upright_words == upright_words[0]).all()

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from tiny import Row, add_source, label_entries, make_card, med_mat, plain_rows, registry_of, write_raw
 
-from med_mat.audit.questions import Asked, SubsetCheck, balanced, check, check_build, check_cards, faults
+from med_mat.audit.guesses import Asked, balanced
+from med_mat.audit.made import made_input
+from med_mat.audit.questions import SubsetCheck, asked_of, check, check_build, check_cards, faults
 from med_mat.build import build
 from med_mat.hashing import rank
 from med_mat.labels import label_space
+from med_mat.plan import plan
 from med_mat.registry import Registry
 
 LABELS = ("kidney cyst", "kidney stone", "kidney tumor", "normal kidney")
@@ -49,7 +52,9 @@ def test_fair_questions_pass(tiny_registry: Registry) -> None:
     found = checked([fair(number) for number in range(800)], tiny_registry)
     assert not found.guilty, found
     assert {guess.rule for guess in found.guesses} >= {
-        "longest option",
+        "most long",
+        "least like the others",
+        "most often offered",
         "option A",
         "classifier on question and options",
     }
@@ -96,7 +101,29 @@ def _question(number: int) -> Asked:
     return replace(one, question=f"What is seen in series {LABELS.index(one.answer)}?")
 
 
-@pytest.mark.parametrize("leak", [_letter, _odd_one_out, _hub, _worded, _question])
+def _medoid(number: int) -> Asked:
+    # Wrong sets are the right one with a label changed: it is the one most like the others.
+    letters = sorted("abcdefgh", key=lambda letter: rank("letter", str(number), letter))
+    sets = [letters[:3], [*letters[:2], letters[3]], [letters[0], letters[4], letters[2]], [letters[5], *letters[1:3]]]
+    options = ["; ".join(sorted(one)) for one in sets]
+    return ask(number, options[0], options[1:], kind="choice_of_sets", labels=tuple(sets[0]))
+
+
+def _common(number: int) -> Asked:
+    # Wrong options are made of words that are seldom right.
+    one = fair(number, LABELS, 2)
+    options = tuple(option if option == one.answer else f"thing {rank('x', one.id) % 40}" for option in one.options)
+    return replace(one, options=options)
+
+
+def _central(number: int) -> Asked:
+    places = [rank("place", str(number), str(one)) % 200 / 1000 for one in range(4)]
+    boxes = [(0.4 + places[0] / 2, 0.4), *((place, 0.05) for place in places[1:])]
+    texts = [f"[{x:.3f}, {y:.3f}, {x + 0.1:.3f}, {y + 0.1:.3f}]" for x, y in boxes]
+    return ask(number, texts[0], texts[1:], kind="choice_of_boxes", labels=("polyp",))
+
+
+@pytest.mark.parametrize("leak", [_medoid, _common, _central, _letter, _odd_one_out, _hub, _worded, _question])
 def test_what_gives_an_answer_away_is_found(leak: Callable[[int], Asked], tiny_registry: Registry) -> None:
     found = checked([leak(number) for number in range(900)], tiny_registry)
     assert any(guess.tells for guess in found.guesses), found.guesses
@@ -158,13 +185,35 @@ def test_questions_of_a_build_and_of_cards(tmp_path: Path) -> None:
     write_raw(tmp_path / "raw" / "tiny", [*plain_rows(160), Row("last.png", "cyst")])
     registry = registry_of(tmp_path / "loaders")
     build(registry, tmp_path / "raw", tmp_path / "out")
-    for found in (check_build(tmp_path / "out", registry), check_cards(registry, per_label=60)):
+    for found in (check_build(tmp_path / "out", registry), check_cards(registry, pictures=240)):
         (subset,) = found.subsets
         assert (subset.subset, subset.kind, subset.labels, subset.guilty) == ("02", "choice", 4, False)
         assert found.exit_code == 0
     told = med_mat("audit", tmp_path / "out", "--questions", "--json", "--loaders", tmp_path / "loaders")
     assert told.returncode == 0, told.stderr
     assert json.loads(told.stdout)["subsets"][0]["questions"] == 161
+
+
+def test_options_that_are_too_rare_to_be_right_are_not_in_the_sample() -> None:
+    asked = [fair(number) for number in range(400)]
+    asked += [ask(1000 + number, LABELS[number % 2], ["rare finding"]) for number in range(30)]
+    asked.append(ask(2000, "rare finding", [LABELS[0]]))
+    sample = balanced(asked)
+    assert sample == balanced(asked[:400])
+    assert len(sample) == 400
+
+
+@pytest.mark.parametrize("slug", ["ct_of_brain", "aod", "vindr_mammo", "kvasir_seg", "edd_2020"])
+def test_questions_of_made_up_pictures_have_one_right_answer_that_text_does_not_tell(
+    slug: str, sources: Registry
+) -> None:
+    cards = [source.card for source in sources]
+    (planned,) = plan([made_input(sources[slug].card, 500, 0.1)], cards)
+    asked = list(asked_of(planned.table))
+    assert len({one.id for one in asked}) >= 400
+    for found in check(asked, sources).subsets:
+        assert [fault for fault in found.faults if not fault.doubt] == []
+        assert [guess for guess in found.guesses if guess.tells] == []
 
 
 def test_pictures_need_a_build() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from source_fixture import SLUGS, load_fixture
+from typer.testing import CliRunner
 
 from med_mat.baselines import outcomes as named
 from med_mat.baselines import runs
@@ -18,10 +21,12 @@ from med_mat.baselines.recipes import Recipe, load_recipe, parse_recipe, recipe_
 from med_mat.baselines.report import write_report
 from med_mat.build import build
 from med_mat.card import Card
+from med_mat.cli import app
+from med_mat.errors import MedMatError
 from med_mat.registry import Registry
 from med_mat.trees import write_tree
 
-ROWS = {"compositional_pairs": (4,), "detection_to_classification": (2,)}
+ROWS = {"compositional_pairs": (4,), "detection_to_classification": (2,), "three_sources": (4,)}
 ALWAYS = {named.CLASS_PRIOR, named.FILE_FACTS, named.NEAREST_NEIGHBOUR}
 OF_A_MODEL = {named.NO_PICTURE, named.BLANK_PICTURE, named.WITHIN_SOURCE}
 
@@ -43,9 +48,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("experiments")
 
 
-def quick(data: Data, **changed: object) -> Experiment:
-    settings = {"model": "tiny", "rows": (0,), "max_steps": 2, "batch_size": 32, "limit": 6, "workers": 0, **changed}
-    return Experiment(data, **settings)  # type: ignore[arg-type] # of several types
+def quick(data: Data, **changed: Any) -> Experiment:
+    plain = Experiment(data, model="tiny", rows=(0,), max_steps=2, batch_size=32, limit=6, workers=0)
+    return replace(plain, **changed)
 
 
 def done(recipe: Recipe, name: str, experiment: Experiment, cards: dict[str, Card], out: Path) -> Outcomes:
@@ -109,43 +114,6 @@ def test_corrected_triplets_test_the_sources_of_a_subset(catalogue: Data, cards:
     assert all(row["picture"].startswith(f"{row['source']}/test/") for row in scored)
 
 
-def test_what_is_done_is_not_done_again(catalogue: Data, cards: dict[str, Card], tmp_path: Path) -> None:
-    recipe = load_recipe("in_distribution")
-    first = done(recipe, "in_distribution", quick(catalogue, arms=("single_task",)), cards, tmp_path)
-    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/*") if path.is_file()}
-    again = done(recipe, "in_distribution", quick(catalogue, arms=("single_task",), workers=1), cards, tmp_path)
-    assert again.outcomes == first.outcomes
-    assert again.judged == first.judged
-    kept = {path: path.stat().st_mtime_ns for path in written}
-    of_models = [path for path in written if path.parts[-3] in ("models", "scores", "thumbnails")]
-    assert len(of_models) > 10
-    assert all(kept[path] == written[path] for path in of_models)
-    # One more arm is one more scoring; the trained model is not asked again.
-    more = done(recipe, "in_distribution", quick(catalogue, arms=("baseline", "single_task")), cards, tmp_path)
-    assert more.outcomes[1] == first.outcomes[0]
-    before = {path.parent for path in written if path.name == runs.RUN_FILE}
-    assert folders(tmp_path) - before == {tmp_path / more.outcomes[0].scoring}
-
-
-def test_spoilt_trainings_are_controls_of_the_strongest_model(
-    catalogue: Data, cards: dict[str, Card], tmp_path: Path
-) -> None:
-    experiment = quick(catalogue, arms=("single_task",), spoilt=("shuffled", "permuted"))
-    found = done(load_recipe("in_distribution"), "in_distribution", experiment, cards, tmp_path)
-    (outcome,) = found.outcomes
-    spoilt = [each for each in found.controls if each.name in (named.SHUFFLED_ANSWERS, named.PERMUTED_PICTURES)]
-    assert [each.model for each in spoilt] == [outcome.scoring] * 2
-    assert len(list(tmp_path.glob("models/*"))) == 3
-    learnt = runs.read_questions(tmp_path / str(outcome.training) / runs.QUESTIONS_FILE).table
-    pictures = []
-    for path in tmp_path.glob("models/*"):
-        if path != tmp_path / str(outcome.training):
-            table = runs.read_questions(path / runs.QUESTIONS_FILE).table
-            assert table["id"].to_pylist() == learnt["id"].to_pylist()
-            pictures.append(table["picture"].to_pylist() == learnt["picture"].to_pylist())
-    assert sorted(pictures) == [False, True]
-
-
 MINE = """
 title: mine
 table: none
@@ -162,6 +130,43 @@ def one_source(sources: Registry, tmp_path_factory: pytest.TempPathFactory) -> D
     write_tree(load_fixture("ct_kidney").contents(), folder / "raw" / "ct_kidney", sources["ct_kidney"].card)
     build(sources, folder / "raw", folder / "med-mat", slugs=["ct_kidney"])
     return Data(str(folder / "med-mat"))
+
+
+def test_what_is_done_is_not_done_again(one_source: Data, cards: dict[str, Card], tmp_path: Path) -> None:
+    recipe = load_recipe("in_distribution")
+    first = done(recipe, "in_distribution", quick(one_source, arms=("single_task",)), cards, tmp_path)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/*") if path.is_file()}
+    again = done(recipe, "in_distribution", quick(one_source, arms=("single_task",), workers=1), cards, tmp_path)
+    assert again.outcomes == first.outcomes
+    assert again.judged == first.judged
+    kept = {path: path.stat().st_mtime_ns for path in written}
+    of_models = [path for path in written if path.parts[-3] in ("models", "scores", "thumbnails")]
+    assert len(of_models) > 10
+    assert all(kept[path] == written[path] for path in of_models)
+    # One more arm is one more scoring; the trained model is not asked again.
+    more = done(recipe, "in_distribution", quick(one_source, arms=("baseline", "single_task")), cards, tmp_path)
+    assert more.outcomes[1] == first.outcomes[0]
+    before = {path.parent for path in written if path.name == runs.RUN_FILE}
+    assert folders(tmp_path) - before == {tmp_path / more.outcomes[0].scoring}
+
+
+def test_spoilt_trainings_are_controls_of_the_strongest_model(
+    one_source: Data, cards: dict[str, Card], tmp_path: Path
+) -> None:
+    experiment = quick(one_source, arms=("single_task",), spoilt=("shuffled", "permuted"))
+    found = done(load_recipe("in_distribution"), "in_distribution", experiment, cards, tmp_path)
+    (outcome,) = found.outcomes
+    spoilt = [each for each in found.controls if each.name in (named.SHUFFLED_ANSWERS, named.PERMUTED_PICTURES)]
+    assert [each.model for each in spoilt] == [outcome.scoring] * 2
+    assert len(list(tmp_path.glob("models/*"))) == 3
+    learnt = runs.read_questions(tmp_path / str(outcome.training) / runs.QUESTIONS_FILE).table
+    pictures = []
+    for path in tmp_path.glob("models/*"):
+        if path != tmp_path / str(outcome.training):
+            table = runs.read_questions(path / runs.QUESTIONS_FILE).table
+            assert table["id"].to_pylist() == learnt["id"].to_pylist()
+            pictures.append(table["picture"].to_pylist() == learnt["picture"].to_pylist())
+    assert sorted(pictures) == [False, True]
 
 
 def test_what_a_small_build_lacks_is_named(one_source: Data, cards: dict[str, Card], tmp_path: Path) -> None:
@@ -191,6 +196,46 @@ def test_what_a_recipe_does_not_have(
 ) -> None:
     with pytest.raises(BaselineError, match=message):
         run(parse_recipe(MINE, "mine.yaml"), "mine", quick(one_source, **changed), cards, tmp_path)
+
+
+def test_the_command_runs_a_recipe_of_ones_own(one_source: Data, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(MINE, encoding="utf-8")
+    asked = ["--data", one_source.location, "--out", tmp_path / "out", "--row", 0, "--arm", "single_task"]
+    asked += ["--regime", "lora", "--seed", 3, "--max-steps", 2, "--limit", 2, "--workers", 0, "--batch-size", 4]
+    done = CliRunner().invoke(app, list(map(str, ["baselines", "run", tmp_path / "mine.yaml", *asked])))
+    assert done.exit_code == 0, done.output
+    found = read_outcomes(tmp_path / "out")
+    assert (found.recipe, found.regime, found.basis, found.beside_paper) == ("mine", "lora", "published", False)
+    (outcome,) = found.outcomes
+    settings = runs.read_json(tmp_path / "out" / str(outcome.training) / runs.RUN_FILE)["settings"]
+    assert (settings["seed"], settings["max_steps"], settings["lora"]["rank"]) == (3, 2, 16)
+    assert runs.read_predictions(tmp_path / "out" / outcome.scoring).num_rows == 2
+    assert (tmp_path / "out" / "report" / "index.html").exists()
+    assert "Kidney" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["in_distribution"], "only `smoke` draws its own"),
+        (["smoke", "--data", "x"], "smoke has one row"),
+        (["in_distribution", "--data", "x", "--arm", "guess"], "'guess': expected one of baseline"),
+        (["in_distribution", "--data", "x", "--controls", "none"], "'none': expected shuffled or permuted"),
+    ],
+)
+def test_options_that_do_not_fit(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["baselines", "run", *arguments, "--out", str(tmp_path)])
+    assert done.exit_code == 2
+    assert message in " ".join(done.output.replace("│", " ").split())
+
+
+def test_recipes_that_are_not_there(one_source: Data, tmp_path: Path) -> None:
+    for name, message in (("kidneys", "no recipe 'kidneys'; there are"), ("kidneys.yaml", "Expected a YAML file")):
+        done = CliRunner().invoke(
+            app, ["baselines", "run", name, "--data", one_source.location, "--out", str(tmp_path)]
+        )
+        assert isinstance(done.exception, MedMatError)
+        assert message in str(done.exception)
 
 
 def test_outcomes_of_another_version_are_an_error(tmp_path: Path, out: Path) -> None:
