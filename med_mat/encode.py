@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -97,20 +97,23 @@ def encode_shard(unit: ShardUnit) -> tuple[ShardUnit, ShardRecord]:
     """
     if unit.raw is None:
         raise LayoutError(f"{unit.out}: cannot be written without the raw root of its source")
-    with parquet_file(unit.plan) as plan:
-        rows = plan.read_row_group(unit.row_group)
     metadata = {_METADATA_KEY: json.dumps({"schema": SCHEMA_VERSION, "digest": unit.digest}).encode()}
     schema = unit.schema.with_metadata({**(unit.schema.metadata or {}), **metadata})
     # A record of an earlier plan must not outlive its shard: that plan may come back.
     unit.record.unlink(missing_ok=True)
     with replacing(unit.out) as partial:
-        with pq.ParquetWriter(partial, schema, **_writer_options(schema)) as writer:
-            for group in _row_groups(unit.raw, rows, unit.rules):
+        with (
+            parquet_file(unit.plan) as plan,
+            pq.ParquetWriter(partial, schema, **_writer_options(schema)) as writer,
+        ):
+            # Not the whole shard at once: rows of small pictures are larger than their pixels.
+            batches = plan.iter_batches(row_groups=[unit.row_group], batch_size=ROW_GROUP_ROWS)
+            for group in _row_groups(unit.raw, batches, unit.rules):
                 table = pa.Table.from_pylist(group, schema=schema)
                 writer.write_table(table, row_group_size=table.num_rows)
         with partial.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        record = ShardRecord(unit.digest, rows.num_rows, partial.stat().st_size, sha256)
+        record = ShardRecord(unit.digest, unit.rows, partial.stat().st_size, sha256)
     write_json(
         unit.record,
         {"digest": record.digest, "rows": record.rows, "bytes": record.bytes, "sha256": record.sha256},
@@ -118,12 +121,12 @@ def encode_shard(unit: ShardUnit) -> tuple[ShardUnit, ShardRecord]:
     return unit, record
 
 
-def _row_groups(raw: RawRoot, rows: pa.Table, rules: Rules | None) -> Iterator[list[dict[str, Any]]]:
+def _row_groups(raw: RawRoot, batches: Iterable[pa.RecordBatch], rules: Rules | None) -> Iterator[list[dict[str, Any]]]:
     from med_mat.images import publish
 
     group: list[dict[str, Any]] = []
     size = 0
-    for batch in rows.to_batches(max_chunksize=ROW_GROUP_ROWS):
+    for batch in batches:
         for row in batch.to_pylist():
             raw_data = _read(raw, row)
             data = publish(raw_data, frame=row["frame"])
