@@ -127,7 +127,7 @@ def paired_bootstrap(
     _, place = _codes(groups)
     gained = np.bincount(place, np.subtract(second, first, dtype=np.float64))
     size = np.bincount(place).astype(np.float64)
-    # Groups that gained as much over as many questions are interchangeable, so a draw only counts how many of each kind.
+    # Groups that gained as much over as many questions are interchangeable: a draw only counts those of each kind.
     kinds, counts = np.unique(np.stack([gained, size], axis=1), axis=0, return_counts=True)
     source = generator("paired", name)
     times = source.multinomial(len(size), counts / len(size), DRAWS)

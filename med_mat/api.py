@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from med_mat.attach import AttachError, Empty, EmptyRowsWarning, Roots, fill
-from med_mat.configs import DEFAULT, EVERYTHING, SPLITS, config_names
+from med_mat.configs import DEFAULT, EVERYTHING, SPLITS, config_names, settled_splits
 from med_mat.errors import MedMatError
 from med_mat.listing import fits
 from med_mat.registry import registry
@@ -79,7 +79,8 @@ def load(
     if filters:
         manifest = _manifest(dataset, revision)
         slugs = _chosen(config, manifest, filters, loaders)
-        files = _files(dataset, revision, manifest, slugs, split)
+        disputed = config == EVERYTHING or config in manifest["sources"]
+        files = _files(dataset, revision, manifest, slugs, split, disputed=disputed)
         rows = load_dataset("parquet", data_files=files, split=split, streaming=streaming)
     else:
         rows = load_dataset(str(dataset), config, split=split, streaming=streaming, revision=revision)
@@ -178,14 +179,19 @@ def _files(
     manifest: Mapping[str, Any],
     slugs: Iterable[str],
     split: str | None,
+    *,
+    disputed: bool,
 ) -> dict[str, list[str]]:
     at = f"@{revision.replace('/', '%2F')}" if revision else ""
     base = str(Path(dataset).resolve()) if Path(dataset).is_dir() else f"hf://datasets/{dataset}{at}"
-    with_rows = _with_rows(manifest)
+    entries = manifest["sources"]
+    # As in the README's configs: what merges sources leaves disputed rows out.
+    with_rows = {slug: entries[slug]["splits"] if disputed else settled_splits(entries[slug]) for slug in slugs}
+    which = "*" if disputed else "[0-9]*"
     files: dict[str, list[str]] = {}
     # Only what is asked for: datasets fetches every file that it is given.
     for name in SPLITS if split is None else (split,):
-        paths = [f"{base}/data/{slug}/{name}-*.parquet" for slug in slugs if with_rows[slug].get(name)]
+        paths = [f"{base}/data/{slug}/{name}-{which}.parquet" for slug in slugs if name in with_rows[slug]]
         if paths:
             files[name] = paths
     if not files:

@@ -141,6 +141,16 @@ def build(
     salt_file: Annotated[
         Path | None, typer.Option(help="File whose bytes salt the hashes of groups and private keys; keep it secret.")
     ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            help="Repository, such as ORG/med-mat, or folder of a build, whose rows keep their splits; the folder "
+            "remembers it."
+        ),
+    ] = None,
+    new_major: Annotated[
+        bool, typer.Option("--new-major", help="Plan as if nothing were published: rows may change their splits.")
+    ] = False,
     loaders: Loaders = None,
     cache: Cache = None,
 ) -> None:
@@ -173,6 +183,8 @@ def build(
             salt=salt_file.read_bytes() if salt_file else b"",
             cache=cache,
             progress=progress,
+            published=published,
+            new_major=new_major,
         )
     console.print(build_report(result))
     raise typer.Exit(result.exit_code)

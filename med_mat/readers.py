@@ -239,6 +239,11 @@ def _text(raw: RawRoot, file: RawFile, encoding: str, newline: str | None) -> It
             f"{raw.location}: {file.path}: not {encoding} at byte {offset} (0x{data[offset]:02x}). "
             "Read it with the encoding that it has."
         ) from error
+    except UnicodeError as error:
+        # Streams of UTF-16 and UTF-32 want the mark that tells the order of bytes.
+        raise LayoutError(
+            f"{raw.location}: {file.path}: not {encoding}: {error}. Name the order, as utf-16-le."
+        ) from error
 
 
 def _undecodable(data: bytes, encoding: str, found: UnicodeDecodeError) -> int:

@@ -187,6 +187,15 @@ def build_report(result: BuildResult) -> RenderableType:
         table,
         Text(f"{result.manifest['rows']} rows, {len(result.configs)} configs. Shards: newly written / all."),
     ]
+    entries = result.manifest["sources"].values()
+    disputed = sum(sum(entry["disputed"]["splits"].values()) for entry in entries)
+    if disputed:
+        parts.append(
+            Text(f"{disputed} rows show a picture that two sources answer differently; no config that merges has them.")
+        )
+    withdrawn = sum(len(entry["withdrawn"]) for entry in entries)
+    if withdrawn:
+        parts.append(Text(f"{withdrawn} published rows are left out: they overlap what is published in another split."))
     for source in result.sources:
         if source.failure:
             parts.append(Text(f"{source.slug} failed: {visible(source.failure)}", style="red"))

@@ -202,7 +202,7 @@ def test_a_published_state_has_pictures_by_right(bench: Path) -> None:
     assert set(files) == {"README.md", "CITATION.bib", "CITATION.cff", "croissant.json"}
     said = yaml.safe_load(files["README.md"].split("---\n", 2)[1])
     by_name = {config["config_name"]: config["data_files"][0]["path"] for config in said["configs"]}
-    assert by_name["default"] == "data/open_one/train-*.parquet"
+    assert by_name["default"] == "data/open_one/train-[0-9]*.parquet"
     assert by_name["everything"] == "data/*/train-*.parquet"
     local = publication_files(sources, bench / "med-mat")["README.md"]
     assert local == (bench / "med-mat" / "README.md").read_text(encoding="utf-8")

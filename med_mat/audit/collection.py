@@ -19,7 +19,6 @@ from PIL import Image
 from med_mat.audit.confirm import small
 from med_mat.build import WORK, raw_location
 from med_mat.card import Card
-from med_mat.configs import shard_path
 from med_mat.errors import LayoutError, MedMatError
 from med_mat.images import pixels
 from med_mat.images.hashes import FINGERPRINT_BYTES, WINDOWS
@@ -216,10 +215,11 @@ class Album:
             self._kept.popitem(last=False)
 
     def _from_shard(self, source: str, split: str, shard: int, ids: Sequence[str]) -> dict[str, bytes]:
+        # Disputed shards are numbered on behind the others in a plan, and their names sort behind them too.
         files = sorted((self.folder / "data" / source).glob(f"{split}-*.parquet"))
-        path = self.folder / shard_path(source, split, shard, len(files))
-        if not path.is_file():
+        if shard >= len(files):
             return {}
+        path = files[shard]
         wanted = set(ids)
         found: dict[str, bytes] = {}
         with pq.ParquetFile(path) as file:

@@ -116,11 +116,10 @@ def search(
     tight = _tight_entries(fingerprints)
     every = np.concatenate([tight, _entries(range(len(_TIGHT), len(WINDOWS)), number)])
     flat = fingerprints.reshape(number * len(WINDOWS), FINGERPRINT_BYTES)
-    turned = transposed(flat)
     database.execute("CREATE OR REPLACE TABLE found (first UINTEGER, second UINTEGER, distance USMALLINT)")
     met = crowded = 0
     for band in bands():
-        number_met, left = _meet(database, flat, turned, every if band.low else tight, len(tight), band, near)
+        number_met, left = _meet(database, flat, every if band.low else tight, len(tight), band, near)
         met, crowded = met + number_met, crowded + left
         progress(1)
     lines = database.execute("SELECT DISTINCT first, second FROM found").fetchnumpy()
@@ -142,7 +141,6 @@ def _tight_entries(fingerprints: npt.NDArray[np.uint8]) -> Numbers:
 def _meet(
     database: duckdb.DuckDBPyConnection,
     flat: npt.NDArray[np.uint8],
-    turned: npt.NDArray[np.uint8],
     entries: Numbers,
     tight: int,
     band: Band,
@@ -154,7 +152,7 @@ def _meet(
     chosen = entries[together.entries]
     prints = flat[chosen]
     across = is_turned[together.entries]
-    prints[across] = turned[chosen[across]]
+    prints[across] = transposed(prints[across])
     numbers = upright(prints, band)
     # Tight windows are the first of the entries, in both kinds of band.
     is_tight = together.entries < tight

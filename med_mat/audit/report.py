@@ -40,7 +40,8 @@ def _parts(found: Audit) -> Iterator[RenderableType]:
         yield Text(f"No card says so (lineage): {_pairs(found.undeclared)}.")
     if found.unseen:
         yield Text(f"Cards say so, and nothing was found here: {_pairs(found.unseen)}.")
-    for title, families in (("In several splits", found.leaks), ("Contradictions", found.contradictions)):
+    contradictions = "Contradictions (a build keeps such rows out of the configs that merge sources)"
+    for title, families in (("In several splits", found.leaks), (contradictions, found.contradictions)):
         if families:
             yield _families(title, families)
     if found.torn_groups:
