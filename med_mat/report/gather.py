@@ -196,7 +196,9 @@ def _labels(card: Card, entry: Mapping[str, Any]) -> Iterator[LabelCount]:
     meanings = {line.label: line.meaning for line in reversed(card.labels.values()) if line.label is not None}
     strangers = sorted({label for counts in by_split.values() for label in counts} - set(meanings))
     for label in (*card.clean_labels, *strangers):
-        counts = {split: by_split[split][label] for split in SPLITS if by_split.get(split, {}).get(label)}
+        counts: dict[str, int] = {
+            split: by_split[split][label] for split in SPLITS if by_split.get(split, {}).get(label)
+        }
         yield LabelCount(label, meanings.get(label, "not in the card"), counts, card.counts.get(label))
 
 
