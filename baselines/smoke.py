@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from med_mat.baselines import runs
 from med_mat.baselines.chance import chance_p_value
+from med_mat.baselines.contest import SPOILT, Bench, Contestant, Say, Spoilt, Target, contest, trained
 from med_mat.baselines.evidence import Lessons, correct_of, read_correct
-from med_mat.baselines.experiment import SPOILT, Bench, Contestant, Say, Spoilt, Target, contest, trained
 from med_mat.baselines.outcomes import Outcome, Outcomes, write_outcomes
 from med_mat.baselines.processes import this_process
 from med_mat.baselines.questions import Data, Questions, load_questions, resolved

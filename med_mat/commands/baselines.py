@@ -10,7 +10,8 @@ import typer
 from med_mat.commands.options import CORES, AsJson, Loaders, open_registry, print_json, show
 
 if TYPE_CHECKING:
-    from med_mat.baselines.experiment import Experiment, Say, Spoilt
+    from med_mat.baselines.contest import Say, Spoilt
+    from med_mat.baselines.experiment import Experiment
     from med_mat.baselines.outcomes import Outcomes
     from med_mat.baselines.questions import Kinds
     from med_mat.baselines.recipes import Arm, Recipe
@@ -309,7 +310,7 @@ def _arms(names: list[str] | None) -> tuple[Arm, ...]:
 
 
 def _spoilt(names: str | None) -> tuple[Spoilt, ...]:
-    from med_mat.baselines.experiment import SPOILT
+    from med_mat.baselines.contest import SPOILT
 
     asked = names.split(",") if names else []
     known: dict[str, Spoilt] = {name: name for name in SPOILT}
