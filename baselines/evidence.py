@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from med_mat.baselines import runs
 from med_mat.baselines.controls import (
+    THUMBNAIL,
     Thumbnails,
     by_file_facts,
     class_prior,
@@ -218,15 +219,14 @@ def _thumbnails(out: Path, questions: Questions, *, unique: bool = False) -> Thu
         firsts = {picture: place for place, picture in reversed(list(enumerate(table["picture"].to_pylist())))}
         table = table.take(pa.array([firsts[picture] for picture in pictures], pa.int64()))
     names = {"data": asdict(questions.data), "pictures": table["picture"].to_pylist()}
-    path = out / THUMBNAILS_FOLDER / f"{key_of(names)}.npy"
-    if path.exists():
-        stored: Thumbnails = np.load(path)
-        return stored
-    found = thumbnails(questions.with_table(table))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part, part.open("wb") as stream:
-        np.save(stream, found)
-    return found
+    path = out / THUMBNAILS_FOLDER / f"{key_of(names)}.parquet"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [line.tobytes() for line in thumbnails(questions.with_table(table))]
+        with replacing(path) as part:
+            pq.write_table(pa.table({"pixels": pa.array(lines, pa.binary())}), part)
+    stored = b"".join(pq.read_table(path)["pixels"].to_pylist())
+    return np.frombuffer(stored, np.uint8).reshape(table.num_rows, THUMBNAIL * THUMBNAIL)
 
 
 def _path(folder: Path, name: str) -> Path:
