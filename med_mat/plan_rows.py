@@ -146,6 +146,8 @@ def rows_of(
         every.append(sizes)
         shards = _shards(sizes, shard_bytes)
         asked = _asked(card, space, pictures, places, texts, balanced=regions is not None)
+        # Over the whole split: a picture's questions hang on no other of its batch.
+        there = Counter(label for pairs in asked.values() for label, present in pairs if present)
         for start in range(0, len(places), _ROWS_AT_ONCE):
             some = places[start : start + _ROWS_AT_ONCE]
             columns: dict[str, Any] = {
@@ -154,7 +156,7 @@ def rows_of(
                 **_constants(card, len(some)),
                 **_copied(index, scan, pictures, some, regions),
                 **_named(card, index, pictures, some, salt),
-                **_questions(card, space, texts, pictures, some, index, asked, regions, blocks),
+                **_questions(card, space, texts, pictures, some, index, asked, there, regions, blocks),
             }
             arrays = [_as(columns[field.name], field.type) for field in schema]
             parts.append(pa.Table.from_arrays(arrays, schema=schema))
@@ -303,10 +305,10 @@ def _questions(
     some: Lines,
     index: pa.Table,
     asked: Mapping[str, Sequence[tuple[str, bool]]],
+    there: Mapping[str, int],
     regions: RegionTable | None,
     blocks: _Blocks,
 ) -> dict[str, Any]:
-    frequency = Counter(label for pairs in asked.values() for label, present in pairs if present)
     presence = cache(lambda label, present: ask_presence(label, present, texts.presence or ""))
     paths = taken(index["raw_path"], pictures.found[some]).to_pylist()
     primaries: list[Question] = []
@@ -320,7 +322,7 @@ def _questions(
             primary = _primary(card, picture, space, blocks.sets.get(picture.id), texts.instructions, more)
         else:
             more = [*_ask_regions(picture, regions, texts, blocks.boxes), *more]
-            primary = more[0] if more else _lacking(picture, space, texts, frequency)
+            primary = more[0] if more else _lacking(picture, space, texts, there)
         primaries.append(primary)
         others.append([question for question in more if question is not primary])
     columns = _question_columns(primaries)
@@ -365,7 +367,7 @@ def _ask_regions(
     return questions
 
 
-def _lacking(picture: _Picture, space: LabelSpace, texts: _Texts, frequency: Mapping[str, int]) -> Question:
+def _lacking(picture: _Picture, space: LabelSpace, texts: _Texts, there: Mapping[str, int]) -> Question:
     """Asks a picture without regions for a label that it lacks, where balance left it no other question.
 
     Frequent labels are asked for more often, so that no label is met in questions with the answer no above all.
@@ -383,7 +385,7 @@ def _lacking(picture: _Picture, space: LabelSpace, texts: _Texts, frequency: Map
             f"{picture.id.split('/')[0]}: {picture.raw_path} has no region, and its source has no label "
             "to ask it for; give the card a label, or its subset a yes/no question"
         )
-    ends = list(accumulate(frequency.get(label, 0) for label in lacks))
+    ends = list(accumulate(there.get(label, 0) for label in lacks))
     place = uniform("lacking", picture.id) * (ends[-1] or len(lacks))
     label = lacks[bisect(ends, place)] if ends[-1] else lacks[int(place)]
     return ask_presence(label, False, texts.presence)

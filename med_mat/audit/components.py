@@ -66,6 +66,8 @@ class Overlaps(Claims):
 
     def sides(self, items: Iterable[Item]) -> set[Split]:
         """Returns the splits in which anything stands that shows what the items show."""
+        if not self.near and not self.tied:
+            return super().sides(items)
         items = list(items)
         found = super().sides(items)
         for item in items:
@@ -182,8 +184,11 @@ class _Pinned(Claims):
 
 
 def _with_near_ties(items: Sequence[Item], near: Links) -> Iterator[Item]:
-    own = {item.pixel_hash for item in items}
+    own = {item.pixel_hash for item in items if item.pixel_hash in near}
     for item in items:
+        if item.pixel_hash not in own:
+            yield item
+            continue
         # Each link within the source is a tie that both ends bear.
         others = [other for other in near.get(item.pixel_hash, ()) if other in own]
         ties = tuple("near:" + ":".join(sorted((item.pixel_hash, other))) for other in others)
