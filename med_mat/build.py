@@ -355,11 +355,12 @@ def _shard_units(source_plan: SourcePlan, out: Path, root: RawRoot | None) -> li
     schema = row_schema()
     with replacing(path) as partial, pq.ParquetWriter(partial, table.schema, compression="zstd") as writer:
         for split in SPLITS:
-            in_split = table.filter(pc.equal(table["split"], split))
-            shards = (pc.max(in_split["shard"]).as_py() if in_split.num_rows else -1) + 1
+            in_split = pc.equal(table["split"], split)
+            numbers = table["shard"].filter(in_split)
+            shards = (pc.max(numbers).as_py() if len(numbers) else -1) + 1
             settled = shards - source_plan.aside.get(split, 0)
             for shard in range(shards):
-                rows = in_split.filter(pc.equal(in_split["shard"], shard))
+                rows = table.filter(pc.and_(in_split, pc.equal(table["shard"], shard)))
                 writer.write_table(rows, row_group_size=rows.num_rows)
                 if shard < settled:
                     name = shard_path(slug, split, shard, settled)

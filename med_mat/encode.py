@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -68,14 +69,27 @@ class ShardRecord:
 
 def shard_digest(rows: pa.Table) -> str:
     """Returns 32 hex digits that change when the rows of a shard, the schema or the encoder change."""
-    digest = hashlib.blake2b(f"{SCHEMA_VERSION}.{ENCODER_VERSION}.{pa.__version__}".encode(), digest_size=16)
-    sink = pa.BufferOutputStream()
+    sink = _Digest(f"{SCHEMA_VERSION}.{ENCODER_VERSION}.{pa.__version__}")
     # One contiguous copy: the bytes must not depend on how the table was cut into chunks.
     batch = rows.combine_chunks()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), batch.schema) as writer:
         writer.write_table(batch)
-    digest.update(memoryview(sink.getvalue()))
-    return digest.hexdigest()
+    return sink.digest.hexdigest()
+
+
+class _Digest(io.RawIOBase):
+    """A file that keeps of what is written the hash alone."""
+
+    def __init__(self, begin: str) -> None:
+        super().__init__()
+        self.digest = hashlib.blake2b(begin.encode(), digest_size=16)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self.digest.update(data)
+        return len(data)
 
 
 def finished(unit: ShardUnit) -> ShardRecord | None:
