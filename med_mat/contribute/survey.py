@@ -7,7 +7,7 @@ import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from med_mat.errors import LayoutError
@@ -349,15 +349,10 @@ def _table(
                 )
             )
     named = list(who.values())
-    return Layout(
-        "table",
-        {label: counts[label] for label in labels or sorted(counts)},
-        _suffixes(named),
-        table=sheet.file.name,
-        encoding=sheet.encoding,
-        delimiter=sheet.delimiter,
-        file_column=file_column,
-        label_column=column,
+    return replace(
+        _layout_of(
+            "table", sheet, file_column, column, named, {label: counts[label] for label in labels or sorted(counts)}
+        ),
         group_column=group,
         split_column=split,
         by_stem=by_stem,
@@ -365,6 +360,27 @@ def _table(
         mode=_mode(raw, named[0]),
         unread=_unread(pictures, named),
         examples=_drawable(one for some in examples.values() for one in some),
+    )
+
+
+def _layout_of(
+    labels_from: LabelsFrom,
+    sheet: _Sheet,
+    file_column: str,
+    label_column: str,
+    named: Sequence[RawFile],
+    labels: Mapping[str, int | None],
+) -> Layout:
+    """What layouts that a table tells have in common."""
+    return Layout(
+        labels_from,
+        labels,
+        _suffixes(named),
+        table=sheet.file.name,
+        encoding=sheet.encoding,
+        delimiter=sheet.delimiter,
+        file_column=file_column,
+        label_column=label_column,
     )
 
 
@@ -473,15 +489,10 @@ def _boxes(raw: RawRoot, pictures: Sequence[RawFile], labels: tuple[str, ...], c
                 examples.setdefault(label, Example(who[cell].name, str(who[cell].key), (label,), cell=cell))
     named = list(who.values())
     distinct = {one.key: one for one in examples.values()}
-    return Layout(
-        "boxes",
-        {label: counts[label] for label in labels or sorted(counts)},
-        _suffixes(named),
-        table=sheet.file.name,
-        encoding=sheet.encoding,
-        delimiter=sheet.delimiter,
-        file_column=file_column,
-        label_column=column,
+    return replace(
+        _layout_of(
+            "boxes", sheet, file_column, column, named, {label: counts[label] for label in labels or sorted(counts)}
+        ),
         by_stem=by_stem,
         boxes=sides,
         mode=_mode(raw, named[0]),

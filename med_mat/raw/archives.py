@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from med_mat.errors import LayoutError
-from med_mat.raw.members import Members, ZipDirectory
+from med_mat.raw.members import Members, View, ZipDirectory
 from med_mat.raw.names import archive_kind, member_path
 from med_mat.raw.storage import Storage, Stored
 
@@ -235,31 +235,15 @@ class _Tar:
         self._file.close()
 
 
-class _Slice(io.RawIOBase):
+class _Slice(View):
     """Part of a file as a file; owns the file."""
 
     def __init__(self, file: BinaryIO, offset: int, size: int) -> None:
-        self._file, self._offset, self._size = file, offset, size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise ValueError("negative seek position")
-        self._position = start + offset
-        return self._position
+        super().__init__(size)
+        self._file, self._offset = file, offset
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # the base takes Buffer, new in 3.12
-        wanted = min(len(buffer), max(0, self._size - self._position))
+        wanted = min(len(buffer), max(0, self._length - self._position))
         self._file.seek(self._offset + self._position)
         data = self._file.read(wanted)
         buffer[: len(data)] = data

@@ -160,32 +160,47 @@ def _directory(file: BinaryIO) -> tuple[int, int, int]:
     return end - size, size, offset
 
 
-class _Spliced(io.RawIOBase):
-    """The start of a file with other bytes after it."""
+class View(io.RawIOBase):
+    """A file made of another's bytes: where it stands and how it is sought; subclasses read."""
 
-    def __init__(self, file: BinaryIO, start: int, tail: bytes, lock: threading.Lock) -> None:
-        self._file, self._start, self._tail, self._lock = file, start, tail, lock
+    def __init__(self, length: int) -> None:
+        self._length = length
         self._position = 0
 
     def readable(self) -> bool:
+        """Returns True."""
         return True
 
     def seekable(self) -> bool:
+        """Returns True."""
         return True
 
     def tell(self) -> int:
+        """Returns where it stands, in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        length = self._start + len(self._tail)
-        position = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: length}[whence] + offset
-        if position < 0:
+        """Goes to a byte; beyond the end is allowed.
+
+        Raises:
+            ValueError: It would stand before the start.
+        """
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
+        if start + offset < 0:
             raise ValueError("negative seek position")
-        self._position = position
-        return position
+        self._position = start + offset
+        return self._position
+
+
+class _Spliced(View):
+    """The start of a file with other bytes after it."""
+
+    def __init__(self, file: BinaryIO, start: int, tail: bytes, lock: threading.Lock) -> None:
+        super().__init__(start + len(tail))
+        self._file, self._start, self._tail, self._lock = file, start, tail, lock
 
     def read(self, size: int = -1) -> bytes:
-        wanted = self._start + len(self._tail) - self._position if size < 0 else size
+        wanted = self._length - self._position if size < 0 else size
         data = b""
         if self._position < self._start:
             with self._lock:
